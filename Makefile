@@ -1,0 +1,49 @@
+# Everything from nothing but Python 3.11+ and make: the environment lives in .venv, uv is brought there when missing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+STAMP := $(VENV)/.installed
+
+.PHONY: help lab demo test lint docs images bench clean
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "peft_lab needs Python 3.11 or newer; say make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): pyproject.toml | $(BIN)/python
+	@command -v uv >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv
+	$(UV) pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	@touch $@
+
+lab: $(STAMP) ## open JupyterLab on the quickstart
+	$(BIN)/jupyter lab notebooks/01_quickstart.ipynb
+
+demo: $(STAMP) ## run the quickstart without a browser, leave build/01_quickstart.html
+	@mkdir -p build
+	cd notebooks && PEFT_LAB_RUNS=../build/demo_runs ../$(BIN)/jupyter nbconvert --to html --execute 01_quickstart.ipynb --output-dir ../build
+	@echo "open build/01_quickstart.html"
+
+test: $(STAMP) lint ## lint, types, all tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(STAMP) ## write the generated parts of docs/ again
+	$(BIN)/python docs/generate.py
+
+images: $(STAMP) ## draw the pictures of README and docs again
+	$(BIN)/python docs/images.py
+
+bench: $(STAMP) ## measure; long, see docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the environment and everything built
+	rm -rf $(VENV) build dist

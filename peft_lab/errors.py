@@ -1,0 +1,60 @@
+"""The errors people meet. Each says what is wrong with the value, then what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from pluggy_specs.errors import MethodRefused, PeftLabError
+
+__all__ = [
+    "BadOption",
+    "DataProblem",
+    "MethodRefused",
+    "ModelProblem",
+    "NothingLearned",
+    "PeftLabError",
+    "RunProblem",
+    "UnknownName",
+    "nearest",
+]
+
+
+class UnknownName(PeftLabError):
+    """A name that nothing offers, with the nearest one that exists."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"no {kind} named {name!r}", nearest(name, known))
+        self.name = name
+
+
+class BadOption(PeftLabError):
+    """A setting with a value that cannot be used."""
+
+
+class DataProblem(PeftLabError):
+    """Data that cannot be read or cannot teach anything."""
+
+
+class ModelProblem(PeftLabError):
+    """A base model that cannot be found, read or used for the task."""
+
+
+class NothingLearned(PeftLabError):
+    """A run in which nothing trains, or something that should move did not."""
+
+
+class RunProblem(PeftLabError):
+    """A run folder that is missing, unreadable or not what was asked for."""
+
+
+def nearest(name: str, known: Iterable[str], most: int = 12) -> str:
+    """Return ``did you mean ...?`` where a known name is close, otherwise the known names."""
+    names = sorted(set(known))
+    close = get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {next(n for n in names if n.lower() == close[0])!r}?"
+    if not names:
+        return "There is none yet"
+    shown = ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    return f"There is: {shown}"

@@ -1,0 +1,158 @@
+"""What to do, as plain data. Equal recipes give equal numbers on the same machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from peft_lab.data_spec import DataSpec
+from peft_lab.errors import BadOption, nearest
+from pluggy_specs import Method
+
+if TYPE_CHECKING:
+    from peft_lab.host import Host
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Training(BaseModel):
+    """Settings of the training loop."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: float = Field(3, gt=0, description="times the training data is gone through")
+    max_steps: int | None = Field(None, ge=1, description="stop after this many steps, whatever the epochs")
+    batch_size: int = Field(32, ge=1, description="texts in one step")
+    accumulate: int = Field(1, ge=1, description="batches gathered before the weights move")
+    learning_rate: float = Field(1e-3, gt=0, description="highest learning rate, after warm-up")
+    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="decay after warm-up")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of all steps in which the rate rises")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled decay of AdamW, not on biases and norms")
+    clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
+    max_length: int = Field(128, ge=4, description="longest text in tokens; what is longer is cut, and counted")
+    eval_batch_size: int = Field(128, ge=1, description="texts in one evaluation batch")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the hardware multiplies it")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
+
+
+class MethodSpec(BaseModel):
+    """One method of a composition, with every option spelled out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Recipe(BaseModel):
+    """Model, data, methods with options, training settings, seed. JSON in, JSON out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    data: DataSpec
+    methods: tuple[MethodSpec, ...] = Field(min_length=1)
+    training: Training = Training()
+    seed: int = Field(0, ge=0, description="of head, adapters, dropout and data order")
+
+    @property
+    def method(self) -> str:
+        """The composition as it is typed: ``lora+rft``."""
+        return "+".join(m.name for m in self.methods)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Self:
+        """Check JSON data, with one line for what is wrong first."""
+        return checked(cls, data, "recipe")
+
+
+def compose(host: Host, names: str, settings: Mapping[str, Any], *, model: str, data: DataSpec) -> Recipe:
+    """Build a recipe from what a person types: ``lora+rft`` and flat settings.
+
+    A setting is a training setting, ``seed``, or an option of one of the methods; where two methods share an option's
+    name it is written ``method.option``, or ``{method: {option: value}}``.
+    """
+    classes = [host.find("methods", name.strip()) for name in names.split("+")]
+    options, training, seed = _sort_out(classes, settings)
+    suggested: dict[str, Any] = {}
+    for cls in reversed(classes):  # the first method written has the last word
+        suggested.update(cls.training)
+    specs = tuple(
+        MethodSpec(name=c.name, options=checked(c.Options, options[c.name], c.name).model_dump(mode="json"))
+        for c in classes
+    )
+    settled = checked(Training, {**suggested, **training}, "training")
+    return checked(Recipe, {"model": model, "data": data, "methods": specs, "training": settled, **seed}, "recipe")
+
+
+def make_methods(host: Host, recipe: Recipe) -> list[Method]:
+    """Instances of the recipe's methods, in the order written."""
+    made = []
+    for spec in recipe.methods:
+        cls = host.find("methods", spec.name)
+        made.append(cls(checked(cls.Options, spec.options, spec.name)))
+    return made
+
+
+def _sort_out(
+    classes: list[type[Method]], settings: Mapping[str, Any]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    options: dict[str, dict[str, Any]] = {c.name: {} for c in classes}
+    if len(options) < len(classes):
+        raise BadOption("the same method is written twice", "Name each method once")
+    training: dict[str, Any] = {}
+    seed: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = key.replace("-", "_")
+        method, dot, option = key.partition(".")
+        owners = [c.name for c in classes if name in c.Options.model_fields]
+        if key in options and isinstance(value, Mapping):
+            options[key].update(value)
+        elif dot and method in options:
+            options[method][option.replace("-", "_")] = value
+        elif name == "seed":
+            seed["seed"] = value
+        elif name in Training.model_fields and not owners:
+            training[name] = value
+        elif len(owners) == 1:
+            options[owners[0]][name] = value
+        elif owners:
+            ways = " or ".join(f"{o}.{name}" for o in owners)
+            raise BadOption(f"{name!r} is an option of {' and '.join(owners)}", f"Write {ways}")
+        else:
+            known = {"seed", *Training.model_fields, *(f for c in classes for f in c.Options.model_fields)}
+            raise BadOption(f"{key!r} is no setting of {'+'.join(options)}", nearest(name, known, most=40))
+    return options, training, seed
+
+
+def checked(cls: type[M], values: Mapping[str, Any], owner: str) -> M:
+    """Validate, turning pydantic's report into one line about the first thing that is wrong."""
+    try:
+        return cls.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise BadOption(f"{owner} has no {where!r}", nearest(where, cls.model_fields, most=40)) from None
+        got = f", not {first['input']!r}" if first["type"] != "missing" else ""
+        raise BadOption(f"{owner}: {where}: {_lower_first(first['msg'])}{got}", help_of(cls, first["loc"])) from None
+
+
+def help_of(cls: type[BaseModel], loc: Iterable[Any]) -> str:
+    """The description of a field as a sentence, or nothing."""
+    field = cls.model_fields.get(str(next(iter(loc), "")))
+    return f"It means: {field.description}" if field and field.description else ""
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,265 @@
+"""The types a plugin meets: methods, views, tasks, sources, executors and the artifacts between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import torch
+
+Batch = Mapping[str, Any]
+"""Tensors by name (``input_ids``, ``attention_mask``, ``labels``, ...), each with the batch as its first axis."""
+
+Table = Sequence[Mapping[str, Any]]
+"""Rows of text data. Built-in sources give a Hugging Face ``datasets.Dataset``; a list of dicts serves as well."""
+
+
+class Options(BaseModel):
+    """Options of a method, view or executor. One declaration gives flags, completion, validation, JSON and docs.
+
+    Give each field a default and a ``Field(description=...)``; unknown names are refused.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Array:
+    """Numbers with named axes, e.g. ``Array(gates, ("layer", "token"))``.
+
+    ``labels`` names the places along an axis: ``{"layer": ["0", "1", "2"]}``.
+    """
+
+    values: Any
+    axes: tuple[str, ...]
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a method leaves for views to draw: named arrays of a named kind. The only thing between the two.
+
+    Kinds the core writes for every run: ``parameter-change`` and ``trainable-by-layer``. A method that changes weights
+    without training them (LoRA's product) may yield ``effective-change``, which the core works into
+    ``parameter-change``: arrays ``moved`` (squared norm of the change), ``size`` (squared norm of the weight) and
+    ``entries``, all with the axis ``module``, labelled by module name.
+    """
+
+    kind: str
+    arrays: Mapping[str, Array]
+    note: str = ""
+
+
+class MethodContext(Protocol):
+    """What a method may see while it is attached and prepared. Batches come from the training split only."""
+
+    device: torch.device
+    generator: torch.Generator
+    tokenizer: Any
+    task: Task
+    head: frozenset[str]
+    """Names of the parameters of the task head, which the core trains by itself."""
+
+    def batches(self, count: int) -> Iterator[Batch]:
+        """Up to ``count`` training batches, on the device, in an order drawn from ``generator``."""
+
+    def loss(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """Mean training loss of a batch, a scalar that can be differentiated."""
+
+
+class Method:
+    """A PEFT method. It answers at least one question; the core does the freezing, counting, saving and proving.
+
+    ==================  =====================================================
+    which weights       :meth:`attach`, :meth:`masks`
+    which units         :meth:`adapt_tokenizer`
+    which tokens        :meth:`weigh_tokens`
+    how far             :meth:`penalty`
+    ==================  =====================================================
+
+    An instance serves one run and may keep state on ``self`` between its hooks.
+    """
+
+    name: ClassVar[str] = ""
+    """Lower case with hyphens."""
+    summary: ClassVar[str] = ""
+    """One line, shown in lists, help and panels."""
+    paper: ClassVar[str] = ""
+    """Such as ``arXiv:2106.10199``."""
+    Options: ClassVar[type[BaseModel]] = Options
+    training: ClassVar[Mapping[str, Any]] = {}
+    """Training settings the method works best with, used where the person says nothing: ``{"learning_rate": 1e-3}``."""
+    head: ClassVar[str] = "whole"
+    """``whole`` trains the task head with its pretrained parts (BERT's pooler), ``top`` only what sits on the base model."""
+
+    def __init__(self, options: BaseModel | None = None) -> None:
+        self.options: Any = options if options is not None else self.Options()
+
+    def adapt_tokenizer(self, tokenizer: Any, context: MethodContext) -> Any:
+        """Change how text is cut into units; return the tokenizer to use. Runs before the model is loaded."""
+        return tokenizer
+
+    def attach(self, model: torch.nn.Module, context: MethodContext) -> torch.nn.Module | None:
+        """Mark what trains (``requires_grad_(True)``) or add modules. Everything arrives frozen.
+
+        Return a wrapped model, or None when the model was changed in place.
+        """
+
+    def prepare(self, model: torch.nn.Module, context: MethodContext) -> None:
+        """Calibrate on training batches, before masks are asked for and before the optimizer exists."""
+
+    def masks(self, model: torch.nn.Module) -> Mapping[str, torch.Tensor]:
+        """Entries that train, as ``{parameter name: flat indices}``; all other entries stay bit-identical."""
+        return {}
+
+    def weigh_tokens(self, losses: torch.Tensor, batch: Batch) -> torch.Tensor | None:
+        """Weights shaped like ``losses``, [batch, token]; they are multiplied with those of other methods."""
+        return None
+
+    def penalty(self, model: torch.nn.Module) -> torch.Tensor | None:
+        """A scalar added to the loss of every step."""
+        return None
+
+    def artifacts(self, model: torch.nn.Module, context: MethodContext) -> Iterable[Artifact]:
+        """What views may draw, asked for once the best state is back in the model."""
+        return ()
+
+
+class RunView(Protocol):
+    """A run as a view sees it: results on disk, readable without torch."""
+
+    id: str
+    recipe: Any
+    path: Path
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, float]]:
+        """Final values by split: ``metrics["test"]["accuracy"]``."""
+
+    @property
+    def history(self) -> Any:
+        """All metric points as a pandas DataFrame."""
+
+    @property
+    def cost(self) -> Mapping[str, Any]:
+        """``trainable``, ``total``, ``seconds``, ``peak_memory`` (bytes), ``bytes_on_disk``."""
+
+    def artifact(self, kind: str) -> Artifact:
+        """The artifact of a kind, with numpy arrays."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a view returns. ``alt`` is a sentence that says what the picture shows, with its main number.
+
+    Give a matplotlib ``Figure`` (never through pyplot), or ``html`` with inline styles only, or both.
+    """
+
+    alt: str
+    figure: Any = None
+    html: str = ""
+
+
+class View:
+    """Draws results: a function of one or many runs. It never trains and knows no method, only artifact kinds."""
+
+    name: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Artifact kinds each run must have; none means that metrics are enough."""
+    many: ClassVar[bool] = False
+    """True when it compares runs; otherwise :meth:`draw` gets exactly one."""
+    Options: ClassVar[type[BaseModel]] = Options
+
+    def __init__(self, options: BaseModel | None = None) -> None:
+        self.options: Any = options if options is not None else self.Options()
+
+    def draw(self, runs: Sequence[RunView]) -> Drawing:
+        """Draw the runs."""
+        raise NotImplementedError
+
+
+class Task:
+    """What is predicted and how it is scored. ``targets`` is plain JSON data, kept in the run."""
+
+    name: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    auto_class: ClassVar[str] = ""
+    """The transformers auto class that puts the right head on a base model."""
+    headline: ClassVar[str] = ""
+    """The metric that chooses the best state and sorts comparisons; higher is better."""
+
+    def targets(self, train: Table) -> Mapping[str, Any]:
+        """What the labels are, read from the training split: ``{"labels": [...]}``."""
+        raise NotImplementedError
+
+    def model_settings(self, targets: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Settings for the model's config, such as ``num_labels``."""
+        raise NotImplementedError
+
+    def encode_labels(self, rows: Table, targets: Mapping[str, Any]) -> Sequence[Any]:
+        """The ``label`` column as numbers that :meth:`losses` understands."""
+        raise NotImplementedError
+
+    def outputs(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """Raw outputs of one forward pass, one row for each text: [batch, ...]."""
+        raise NotImplementedError
+
+    def losses(self, outputs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Unreduced losses and a 0/1 mask of what is supervised, both shaped [batch, token]."""
+        raise NotImplementedError
+
+    def metrics(self, outputs: Any, labels: Sequence[Any], targets: Mapping[str, Any]) -> Mapping[str, float]:
+        """Scores of numpy outputs against encoded labels; contains :attr:`headline`."""
+        raise NotImplementedError
+
+    def answers(self, outputs: Any, targets: Mapping[str, Any]) -> Sequence[Sequence[tuple[str, float]]]:
+        """For each text the possible answers with their scores, best first."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A base model with a name, its files already on this machine (or made by ``folder``, offline)."""
+
+    name: str
+    summary: str
+    folder: Callable[[], Path]
+    """Where the files are; raises ``FileNotFoundError`` with what to install when they are missing."""
+    sha256: str = ""
+    """Of ``model.safetensors``; checked when given."""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """A named data set. ``splits`` gives files or rows by split; ``train`` must be there."""
+
+    name: str
+    summary: str
+    splits: Callable[[], Mapping[str, Path | Table]]
+    task: str = "classification"
+    text: str = "text"
+    text_pair: str | None = None
+    label: str = "label"
+    licence: str = ""
+
+
+class Executor:
+    """A place where recipes are trained."""
+
+    name: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    Options: ClassVar[type[BaseModel]] = Options
+
+    def __init__(self, options: BaseModel | None = None) -> None:
+        self.options: Any = options if options is not None else self.Options()
+
+    def train_each(self, train: Callable[[Mapping[str, Any]], str], recipes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+        """Call ``train`` (recipe as JSON data in, run id out) for each recipe; yield run ids as they end."""
+        raise NotImplementedError
