@@ -1,0 +1,23 @@
+"""The built-in methods. Each file is a plugin like a stranger's: it knows the contract and nothing of its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pluggy_specs import Method, hookimpl
+
+
+@hookimpl
+def register_methods() -> Iterator[type[Method]]:
+    """Offer the built-in methods; Hugging Face PEFT's own follow as ``peft:<type>``."""
+    from peft_lab.methods.bitfit import BitFit
+    from peft_lab.methods.full import Full
+    from peft_lab.methods.head import Head
+
+    yield from (Full, Head, BitFit)
+
+    from peft_lab.methods.hf_peft import peft_methods
+    from peft_lab.methods.lora import Lora
+
+    yield Lora
+    yield from peft_methods()

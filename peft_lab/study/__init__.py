@@ -1,0 +1,15 @@
+"""Many recipes: where they are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pluggy_specs import Executor, hookimpl
+
+
+@hookimpl
+def register_executors() -> Iterator[type[Executor]]:
+    """Offer the built-in executors."""
+    from peft_lab.study.executors import Here
+
+    yield Here

@@ -1,0 +1,15 @@
+"""What is predicted, and how it is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pluggy_specs import Task, hookimpl
+
+
+@hookimpl
+def register_tasks() -> Iterator[type[Task]]:
+    """Offer the built-in tasks."""
+    from peft_lab.tasks.classification import Classification
+
+    yield Classification

@@ -1,0 +1,69 @@
+"""What a run costs: parameters, seconds, the highest memory use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from peft_lab.training.build import Built
+
+
+def count(built: Built) -> dict[str, int]:
+    """Entries that train, those of the head among them, and entries in all. Tied parameters count once."""
+    trainable = head = 0
+    for name, parameter in built.trainable().items():
+        if built.masked and name in built.masked.names:
+            continue
+        trainable += parameter.numel()
+        head += parameter.numel() if built.is_head(name) else 0
+    trainable += len(built.masked) if built.masked else 0
+    total = sum(p.numel() for n, p in built.model.named_parameters() if ".original_module." not in n)
+    return {"trainable": trainable, "trainable_head": head, "total": total}
+
+
+class PeakMemory:
+    """Highest memory use since it was made, in bytes: device memory on a GPU, resident memory on a CPU.
+
+    Linux keeps a high-water mark that can be set back; elsewhere memory is sampled when :meth:`sample` is called.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        import psutil
+
+        self.device = device
+        self.process = psutil.Process()
+        self.highest = 0
+        self.marked = False
+        if device.type == "cuda":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(device)
+            return
+        try:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+            self.marked = True
+        except OSError:
+            self.sample()
+
+    def sample(self) -> None:
+        """Look at memory now, where the system keeps no mark."""
+        if not self.marked and self.device.type != "cuda":
+            self.highest = max(self.highest, self.process.memory_info().rss)
+
+    def read(self) -> int:
+        """The highest use so far, bytes."""
+        if self.device.type == "cuda":
+            import torch
+
+            return int(torch.cuda.max_memory_allocated(self.device))
+        if self.marked:
+            status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+            line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+            return int(line.split()[1]) * 1024
+        self.sample()
+        return self.highest
+
+

@@ -1,0 +1,113 @@
+"""Freezing, and training single entries of a parameter while all others stay bit-identical.
+
+Masking gradients is not enough: AdamW's decay and momentum move every entry of a parameter they know. So the optimizer
+never sees a masked parameter. It sees one flat vector of the chosen entries; gradients are gathered into it as they
+are made, and its values are written back after each step. Optimizer state is held for chosen entries only, and a
+dense gradient lives no longer than its own layer's backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from peft_lab.errors import MethodRefused, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+
+def freeze(model: torch.nn.Module) -> None:
+    """Nothing trains until a method or the head says so."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+
+
+@dataclass
+class _Part:
+    name: str
+    parameter: torch.nn.Parameter
+    indices: torch.Tensor  # flat, int32
+    group: int  # 0: decays, 1: does not (biases, norms)
+    start: int
+    stop: int
+
+
+class MaskedEntries:
+    """The chosen entries of all masked parameters.
+
+    Raises:
+        MethodRefused: an unknown parameter, one that already trains whole, or an index outside it.
+    """
+
+    def __init__(self, model: torch.nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
+        import torch
+
+        known = dict(model.named_parameters())
+        self.parts: list[_Part] = []
+        sizes = [0, 0]
+        for name, chosen in masks.items():
+            if name not in known:
+                raise MethodRefused(f"a mask names the parameter {name!r}, which the model lacks", nearest(name, known))
+            parameter = known[name]
+            if parameter.requires_grad:
+                raise MethodRefused(f"{name} trains whole and is masked too", "Combine methods that do not overlap")
+            indices = torch.as_tensor(chosen, device=parameter.device).flatten().unique()
+            if not len(indices):
+                continue
+            if indices[0] < 0 or indices[-1] >= parameter.numel():
+                raise MethodRefused(f"the mask of {name} points outside its {parameter.numel()} entries")
+            group = int(parameter.ndim < 2)
+            stop = sizes[group] + len(indices)
+            self.parts.append(_Part(name, parameter, indices.int(), group, sizes[group], stop))
+            sizes[group] = stop
+        device = next(iter(known.values())).device
+        self.values = [torch.nn.Parameter(torch.empty(size, device=device)) for size in sizes]
+        self.read()
+        for part in self.parts:
+            part.parameter.requires_grad_(True)
+            part.parameter.register_post_accumulate_grad_hook(self._gatherer(part))
+
+    def __len__(self) -> int:
+        return sum(part.stop - part.start for part in self.parts)
+
+    def __iter__(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+        """Yield name, flat indices (int32) and present values of each masked parameter."""
+        for part in self.parts:
+            yield part.name, part.indices, part.parameter.detach().take(part.indices.long())
+
+    @property
+    def names(self) -> set[str]:
+        """Parameters that train in part."""
+        return {part.name for part in self.parts}
+
+    def read(self) -> None:
+        """Take the entries' values from the model, after it was loaded or restored."""
+        for part in self.parts:
+            fresh = part.parameter.detach().take(part.indices.long())
+            self.values[part.group].data[part.start : part.stop] = fresh
+
+    def write(self) -> None:
+        """Put the optimizer's values into the model, after a step."""
+        for part in self.parts:
+            fresh = self.values[part.group].detach()[part.start : part.stop]
+            part.parameter.data.put_(part.indices.long(), fresh.to(part.parameter.dtype))
+
+    def gradients(self) -> dict[str, torch.Tensor | None]:
+        """The gathered gradient of each masked parameter's entries."""
+        flat = [values.grad for values in self.values]
+        return {p.name: None if (g := flat[p.group]) is None else g[p.start : p.stop] for p in self.parts}
+
+    def _gatherer(self, part: _Part):  # type: ignore[no-untyped-def]
+        import torch
+
+        def gather(parameter: torch.nn.Parameter) -> None:
+            values = self.values[part.group]
+            if values.grad is None:
+                values.grad = torch.zeros_like(values)
+            assert parameter.grad is not None
+            values.grad[part.start : part.stop] += parameter.grad.take(part.indices.long())
+            parameter.grad = None
+
+        return gather

@@ -1,0 +1,6 @@
+import os
+
+# Two cores: more threads than one make tiny models slower, and tests in other processes starve.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
