@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL, DEFAULT_DATA = "minilm", "helpdesk"
 
-RunName = Annotated[str, About("a run, such as run-2 or just 2", completes="runs")]
+RunName = Annotated[str, About("a run: run-2, just 2, or a variable that holds one", completes="runs")]
 
 
 class Lab:
@@ -64,9 +64,10 @@ class Lab:
         """Offer a method, view, task, model or data set written in the notebook. Adding it again replaces it."""
         self.host.add(item)
 
-    def run(self, name: RunName) -> Run:
-        """A run by id or path."""
-        return runs.find_run(self.folder, str(name))
+    def run(self, name: str | Run) -> Run:
+        """A run by id, by path, or by the name of a variable of the notebook that holds one."""
+        value = self.namespace.get(name) if isinstance(name, str) else name
+        return value if isinstance(value, Run) else runs.find_run(self.folder, str(name))
 
     # --- operations ---------------------------------------------------------------------------------------------------
 
@@ -146,9 +147,7 @@ class Lab:
         return data(loaded)
 
     @operation("model minilm", "model ./my-model")
-    def model_(
-        self, name: Annotated[str, About("a name, a folder or a hub id", completes="models")]
-    ) -> Table:
+    def model_(self, name: Annotated[str, About("a name, a folder or a hub id", completes="models")]) -> Table:
         """Choose the base model and show what it is."""
         from peft_lab.listings import model
 
@@ -233,8 +232,10 @@ class Lab:
         run = self.run(name)
         wants_pair = run.record["data"]["columns"].get("text_pair") is not None
         if wants_pair != (pair is not None):
-            raise BadOption(f"{run.id} was trained on {'pairs of texts' if wants_pair else 'single texts'}",
-                            "Give the second text with --pair" if wants_pair else "Leave out --pair")
+            raise BadOption(
+                f"{run.id} was trained on {'pairs of texts' if wants_pair else 'single texts'}",
+                "Give the second text with --pair" if wants_pair else "Leave out --pair",
+            )
         rows = [{"text": t, **({"text_pair": pair} if pair is not None else {})} for t in texts]
         restored = restore(run, self.host)
         answers = restored.task.answers(restored.outputs(rows), restored.targets)
@@ -258,10 +259,11 @@ class Lab:
         progress = Progress()
 
         def work() -> Run:
-            return train(recipe, self.host, self.folder, progress)
+            # Here, not behind the watcher: it raises when a person stops the run, which is kept all the same.
+            self.last = train(recipe, self.host, self.folder, progress)
+            return self.last
 
-        self.last = self.watch(progress, work) if self.watch else work()
-        return self.last
+        return self.watch(progress, work) if self.watch else work()
 
     def train_each(self, recipes: Iterable[Recipe], *, on: str = "here") -> list[Run]:
         """Train recipes one after another on an executor; what one of them raises ends the rest."""

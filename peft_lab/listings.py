@@ -143,7 +143,7 @@ def problems(host: Host, details: bool) -> Table:
 def data(loaded: Any) -> Table:
     """Splits with rows, labels with counts, examples, and what to know."""
     about = loaded.describe()
-    examples = {}
+    examples: dict[str, str] = {}
     for row in loaded.splits["train"].select(range(min(2000, len(loaded.splits["train"])))):
         pair = f" ⟂ {row['text_pair']}" if "text_pair" in row else ""
         examples.setdefault(str(row["label"]), _clip(row["text"] + pair, 90))
@@ -152,7 +152,9 @@ def data(loaded: Any) -> Table:
     splits = ", ".join(f"{rows:,} {split}" for split, rows in about["rows"].items())
     more = f" The first 30 of {len(labels)} labels." if len(labels) > 30 else ""
     notes = "".join(f" {n[:1].upper()}{n[1:]}." for n in about["notes"])
-    return Table(f"{about['name']}: {splits}", ("label", "train rows", "for example"), rows, note=(more + notes).strip())
+    return Table(
+        f"{about['name']}: {splits}", ("label", "train rows", "for example"), rows, note=(more + notes).strip()
+    )
 
 
 def _clip(text: str, most: int) -> str:
@@ -199,7 +201,9 @@ def runs(folder: Path) -> Table:
             ]
         )
     columns = ("run", "status", "method", "model", "data", "seed", "score", "trainable", "time")
-    note = "Score: of test where there is a test split, else of validation." if rows else "No run yet: %peft train bitfit"
+    note = (
+        "Score: of test where there is a test split, else of validation." if rows else "No run yet: %peft train bitfit"
+    )
     return Table(f"runs in {folder.name}", columns, rows, note=note)
 
 
@@ -219,14 +223,14 @@ def _trainable(cost: Mapping[str, Any]) -> str:
 
 def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
     """A table of runs, best first, above a picture of quality against cost."""
-    from peft_lab.present.stack import Stack
     from peft_lab.present.picture import render
+    from peft_lab.present.stack import Stack
     from peft_lab.recipe import checked
 
+    rows: list[list[Any]] = []
     ordered = sorted(chosen, key=lambda r: (headline(r) is None, -(headline(r) or 0.0)))
     metrics = list(dict.fromkeys(m for r in ordered for m in r.metrics.get("test", r.metrics.get("validation", {}))))
     metrics = [m for m in metrics if m != "loss"]
-    rows = []
     for run in ordered:
         scores = run.metrics.get("test", run.metrics.get("validation", {}))
         cost = run.cost
@@ -263,5 +267,7 @@ def predictions(run: Run, rows: Sequence[Mapping[str, str]], answers: Any, top: 
         text = row["text"] + (f" ⟂ {row['text_pair']}" if "text_pair" in row else "")
         others = ", ".join(f"{label} {style.score(score)}" for label, score in ranked[1:top])
         out.append([text, ranked[0][0], style.score(ranked[0][1]), others])
-    note = f"By {run.id} ({run.recipe.method} on {run.recipe.data.source}); the numbers are the model's own probabilities."
+    note = (
+        f"By {run.id} ({run.recipe.method} on {run.recipe.data.source}); the numbers are the model's own probabilities."
+    )
     return Table("predictions", ("text", "answer", "probability", "next"), out, note=note)

@@ -41,7 +41,8 @@ OWN = "peft_lab"
 QUESTIONS = ("attach", "prepare", "adapt_tokenizer", "masks", "weigh_tokens", "penalty")
 """A method that answers none of these would train nothing and look as if it had."""
 NEEDED = {"views": "draw", "executors": "train_each"}
-NAME = re.compile(r"([a-z0-9]+(-[a-z0-9]+)*:)?[a-z0-9]+(-[a-z0-9]+)*")
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(:[a-z0-9]+([-_][a-z0-9]+)*)?")
+"""After a colon another library's own name may follow, underscores and all: ``peft:prefix_tuning``."""
 
 
 class NotUsable(PeftLabError):
@@ -203,8 +204,10 @@ def checked_name(kind: str | None, item: Any) -> str:
 
 
 def _check_class(kind: str, cls: type, name: str, origin: str) -> None:
-    options = getattr(cls, "Options", BaseModel)
-    if not (isinstance(options, type) and issubclass(options, BaseModel)):
+    # Static: options that are discovered when first looked at must not be, for the sake of a list of names.
+    options = inspect.getattr_static(cls, "Options", BaseModel)
+    discovered = not isinstance(options, type) and hasattr(type(options), "__get__")
+    if not discovered and not (isinstance(options, type) and issubclass(options, BaseModel)):
         raise NotUsable(
             f"Options of {name!r} is {described(options)}", "Make it a subclass of pluggy_specs.Options", origin
         )

@@ -101,7 +101,9 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         rest = parameter.kind is parameter.VAR_POSITIONAL
         required = parameter.default is parameter.empty
         arguments.append(
-            argument_of(parameter.name, kind, None if required else parameter.default, about, positional=required, rest=rest)
+            argument_of(
+                parameter.name, kind, None if required else parameter.default, about, positional=required, rest=rest
+            )
         )
     summary = (inspect.getdoc(function) or "").split("\n")[0]
     examples = function._operation_examples  # type: ignore[attr-defined]

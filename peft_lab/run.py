@@ -47,7 +47,9 @@ class Run:
             try:
                 self._record = json.loads(file.read_text(encoding="utf-8"))
             except (ValueError, UnicodeDecodeError) as error:
-                raise RunProblem(f"{file} is not readable JSON ({error})", "Restore the file or delete the folder") from None
+                raise RunProblem(
+                    f"{file} is not readable JSON ({error})", "Restore the file or delete the folder"
+                ) from None
             self._stamp = stamp
         return self._record
 

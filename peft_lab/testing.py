@@ -1,8 +1,8 @@
 """For authors of methods: one call that holds a method to the contract, on a tiny model, in seconds, offline.
 
-    from peft_lab.testing import check_method
-    def test_mine(tmp_path):
-        check_method(MyMethod, tmp_path)
+from peft_lab.testing import check_method
+def test_mine(tmp_path):
+    check_method(MyMethod, tmp_path)
 """
 
 from __future__ import annotations
@@ -18,7 +18,24 @@ from peft_lab.lab import Lab
 from peft_lab.run import WEIGHTS, Run
 from pluggy_specs import DatasetSource, Method, ModelSource
 
-WORDS = ("red", "green", "blue", "ship", "dock", "crane", "rope", "wave", "wind", "salt", "gull", "tide", "the", "a", "is", "on")
+WORDS = (
+    "red",
+    "green",
+    "blue",
+    "ship",
+    "dock",
+    "crane",
+    "rope",
+    "wave",
+    "wind",
+    "salt",
+    "gull",
+    "tide",
+    "the",
+    "a",
+    "is",
+    "on",
+)
 SIZES: Mapping[str, Mapping[str, Any]] = {
     "bert": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64},
     "llama": {
@@ -46,9 +63,9 @@ def tiny_model(folder: Path, family: str = "bert", **settings: Any) -> Path:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = [("[CLS]", 2), ("[SEP]", 3)]
-    inner.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
+    inner.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
     )
     tokenizer = PreTrainedTokenizerFast(
@@ -89,7 +106,9 @@ def tiny_lab(folder: Path, *methods: type[Method], family: str = "bert", **setti
     return lab
 
 
-def check_method(method: type[Method], folder: Path, options: Mapping[str, Any] | None = None, family: str = "bert") -> Run:
+def check_method(
+    method: type[Method], folder: Path, options: Mapping[str, Any] | None = None, family: str = "bert"
+) -> Run:
     """Hold a method to the contract; return the run it trained.
 
     Checked: it is offered and its options survive JSON; something trains; all of it learns within the first steps and

@@ -93,9 +93,9 @@ class Method:
     """Such as ``arXiv:2106.10199``."""
     Options: ClassVar[type[BaseModel]] = Options
     training: ClassVar[Mapping[str, Any]] = {}
-    """Training settings the method works best with, used where the person says nothing: ``{"learning_rate": 1e-3}``."""
+    """Training settings used where the person says nothing: ``{"learning_rate": 1e-3}``."""
     head: ClassVar[str] = "whole"
-    """``whole`` trains the task head with its pretrained parts (BERT's pooler), ``top`` only what sits on the base model."""
+    """``whole`` trains the task head with its pretrained parts (BERT's pooler), ``top`` only what sits on the base."""
 
     def __init__(self, options: BaseModel | None = None) -> None:
         self.options: Any = options if options is not None else self.Options()
@@ -260,6 +260,8 @@ class Executor:
     def __init__(self, options: BaseModel | None = None) -> None:
         self.options: Any = options if options is not None else self.Options()
 
-    def train_each(self, train: Callable[[Mapping[str, Any]], str], recipes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    def train_each(
+        self, train: Callable[[Mapping[str, Any]], str], recipes: Iterable[Mapping[str, Any]]
+    ) -> Iterator[str]:
         """Call ``train`` (recipe as JSON data in, run id out) for each recipe; yield run ids as they end."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The built-in methods. Each file is a plugin like a stranger's: it knows the contract and nothing of its neighbours."""
+"""The built-in methods. Each file is written like a stranger's: it knows the contract and none of its neighbours."""
 
 from __future__ import annotations
 

@@ -24,6 +24,12 @@ PARTS = {
 Part = Literal["all", "query", "key", "value", "intermediate", "output", "norm"]
 
 
+class BitFitOptions(Options):
+    """Which biases train."""
+
+    biases: tuple[Part, ...] = Field(("all",), min_length=1, description="kinds of modules whose bias trains")
+
+
 class BitFit(Method):
     """Trains the bias of every module that has one, or of chosen kinds of modules, and the classifier on top.
 
@@ -37,10 +43,7 @@ class BitFit(Method):
     training = {"learning_rate": 3e-3}
     head = "top"
 
-    class Options(Options):
-        """Which biases."""
-
-        biases: tuple[Part, ...] = Field(("all",), min_length=1, description="kinds of modules whose bias trains")
+    Options = BitFitOptions
 
     def attach(self, model: torch.nn.Module, context: MethodContext) -> None:
         """Mark biases, chosen by module: a name that merely contains 'bias' is none."""

@@ -58,7 +58,7 @@ class Batcher:
         self.device = device
         self.columns = columns
 
-    def batch(self, data: Encoded, chosen: Sequence[int]) -> dict[str, torch.Tensor]:
+    def batch(self, data: Encoded, chosen: np.ndarray) -> dict[str, torch.Tensor]:
         """Pad the chosen rows to the longest of them."""
         import torch
 

@@ -65,5 +65,3 @@ class PeakMemory:
             return int(line.split()[1]) * 1024
         self.sample()
         return self.highest
-
-

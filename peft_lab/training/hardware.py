@@ -40,7 +40,9 @@ def choose_device(wanted: str) -> str:
     if wanted == "auto":
         return next(name for name, available in there.items() if available)
     if not there[wanted]:
-        raise BadOption(f"no {wanted} device on this machine", f"There is: {', '.join(n for n, a in there.items() if a)}")
+        raise BadOption(
+            f"no {wanted} device on this machine", f"There is: {', '.join(n for n, a in there.items() if a)}"
+        )
     return wanted
 
 

@@ -130,7 +130,14 @@ def fit(job: Job) -> Outcome:
                 texts_per_second=outcome.texts / seconds,
             )
             epoch = outcome.steps / steps_an_epoch
-            job.log(step=outcome.steps, epoch=epoch, split="train", loss=loss, learning_rate=rate(outcome.steps - 1), seconds=seconds)
+            job.log(
+                step=outcome.steps,
+                epoch=epoch,
+                split="train",
+                loss=loss,
+                learning_rate=rate(outcome.steps - 1),
+                seconds=seconds,
+            )
             if outcome.steps == planned:
                 break
         if not outcome.stopped:
@@ -150,7 +157,7 @@ def backward(job: Job, group: Iterable[Batch]) -> float:
     import torch
 
     batches = list(group)
-    losses_sum = weights_sum = 0.0
+    losses_sum = weights_sum = torch.zeros((), device=job.accelerator.device)
     for batch in batches:
         with job.accelerator.autocast():
             outputs = job.task.outputs(job.built.model, batch)
@@ -161,8 +168,8 @@ def backward(job: Job, group: Iterable[Batch]) -> float:
         total = (losses * weights).sum()
         scale = weights.sum()
         job.accelerator.backward(total / scale if len(batches) == 1 else total)
-        losses_sum += total.detach()
-        weights_sum += scale.detach()
+        losses_sum = losses_sum + total.detach()
+        weights_sum = weights_sum + scale.detach()
     if len(batches) > 1:
         gradients = [g for p in _leaves(job.built) if (g := p.grad) is not None]
         torch._foreach_div_(gradients, weights_sum)

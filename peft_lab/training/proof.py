@@ -71,7 +71,8 @@ class Proof:
         body = [name for name in self.before if not self.built.is_head(name)]
         if body and self.dead() >= set(body):
             raise NothingLearned(
-                f"after {self.steps} steps none of the {len(body)} tensors outside the head learns ({bare_name(body[0])}, ...)",
+                f"after {self.steps} steps none of the {len(body)} tensors outside the head learns, "
+                f"such as {bare_name(body[0])}",
                 "The method is attached where no gradient reaches it",
             )
 
@@ -103,4 +104,4 @@ def digest(tensor: torch.Tensor) -> bytes:
     import torch
 
     flat = tensor.detach().contiguous().cpu().flatten().view(torch.uint8)
-    return hashlib.blake2b(memoryview(flat.numpy()), digest_size=16).digest()
+    return hashlib.blake2b(flat.numpy().data, digest_size=16).digest()

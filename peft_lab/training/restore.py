@@ -84,7 +84,8 @@ def restore(run: Run, host: Host) -> Restored:
     expected = record["fingerprints"].get("model")
     if expected != found.fingerprint:
         raise RunProblem(
-            f"{run.id} was trained on another {recipe.model} (fingerprint {str(expected)[:12]}, here {found.fingerprint[:12]})",
+            f"{run.id} was trained on another {recipe.model}: its fingerprint is {str(expected)[:12]}, "
+            f"here {found.fingerprint[:12]}",
             "Put the same weights in place",
         )
     task: Task = host.find("tasks", record["task"])()

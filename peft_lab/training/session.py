@@ -42,7 +42,14 @@ def train(recipe: Recipe, host: Host, folder: Path, progress: Progress | None = 
     """
     progress = progress or Progress()
     journal = Journal(folder, recipe, host)
-    progress.update(run_id=journal.path.name, method=recipe.method, model=recipe.model, data=recipe.data.source)
+    progress.update(
+        run_id=journal.path.name,
+        path=str(journal.path),
+        method=recipe.method,
+        model=recipe.model,
+        data=recipe.data.source,
+        epochs=recipe.training.epochs,
+    )
     try:
         _train(recipe, host, journal, progress)
     except BaseException as error:
@@ -139,9 +146,7 @@ def prepare(recipe: Recipe, host: Host, journal: Journal, progress: Progress) ->
         journal.note(text)
     task: Task = host.find("tasks", data.task)()
     targets = task.targets(data.splits["train"])
-    journal.update(
-        data=data.describe(), fingerprints=prints, targets=targets, headline=task.headline, task=data.task
-    )
+    journal.update(data=data.describe(), fingerprints=prints, targets=targets, headline=task.headline, task=data.task)
     methods = make_methods(host, recipe)
     generator = torch.Generator().manual_seed(recipe.seed)
     tokenizer = load_tokenizer(found)
@@ -155,12 +160,16 @@ def prepare(recipe: Recipe, host: Host, journal: Journal, progress: Progress) ->
     for split, rows in data.splits.items():
         encoded[split] = encode(rows, task.encode_labels(rows, targets), tokenizer, longest)
         if encoded[split].cut:
-            journal.note(f"{encoded[split].cut} of {len(rows)} {split} texts are longer than {longest} tokens and were cut")
+            journal.note(
+                f"{encoded[split].cut} of {len(rows)} {split} texts are longer than {longest} tokens and were cut"
+            )
     batcher = Batcher(tokenizer, accelerator.device)
     context.train, context.batcher = encoded["train"], batcher
     progress.update(phase="loading model")
     rows_wanted = len(tokenizer) if len(tokenizer) != before else None
     built = build(found, methods, targets, context, recipe.seed, rows=rows_wanted)
+    for text in found.notes:
+        journal.note(text)
     if accelerator.num_processes > 1:
         raise DataProblem("one run over several processes is not built yet", "Train in one process")
     # Calibration draws from the generator; the order of batches must not depend on how much it drew.

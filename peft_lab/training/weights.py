@@ -88,7 +88,9 @@ def read_tensors(file: Path) -> Mapping[str, torch.Tensor]:
     try:
         return load_file(file)
     except FileNotFoundError:
-        raise RunProblem(f"{file} is missing", "The run ended before its first evaluation, or the file was removed") from None
+        raise RunProblem(
+            f"{file} is missing", "The run ended before its first evaluation, or the file was removed"
+        ) from None
     except SafetensorError as error:
         raise RunProblem(f"{file} is damaged ({error})", "Train again, or restore the file from a copy") from None
 

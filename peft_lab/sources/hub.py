@@ -1,0 +1,58 @@
+"""Read a data set from the hub, or say in one line why not and what would work instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peft_lab.errors import DataProblem, nearest
+from peft_lab.sources.files import split_of
+from peft_lab.sources.quiet import hub_reachable, quiet_datasets
+
+if TYPE_CHECKING:
+    import datasets
+
+
+def read_hub(name: str, registered: Iterable[str]) -> tuple[dict[str, datasets.Dataset], list[str]]:
+    """Return the splits of a hub data set, and the names of those that have no use here.
+
+    ``glue/mrpc`` may be an owner and a data set, or a data set and its configuration: both are tried.
+    """
+    import datasets
+
+    near = nearest(name, registered)
+    instead = f"{near}{'' if near.endswith('?') else '.'} Or name a file such as tickets.csv"
+    before, _, last = name.rpartition("/")
+    ways: list[tuple[str, ...]] = [(name,)] if name.count("/") < 2 else []
+    ways += [(before, last)] if before else []
+    if not hub_reachable() and not any(_cached(way[0]) for way in ways):
+        raise DataProblem(f"no data named {name!r} here, and the hub cannot be reached", instead)
+    found, problem = None, None
+    for way in ways:
+        try:
+            with quiet_datasets():
+                found = datasets.load_dataset(*way)
+            break
+        except Exception as error:  # not found, gated, offline, a script instead of data, ...: no common family
+            if problem is None or not isinstance(error, datasets.exceptions.DatasetNotFoundError):
+                problem = error
+    if found is None:
+        said = (str(problem).strip().splitlines() or [""])[0].rstrip(".")[:200]
+        raise DataProblem(f"{name!r} cannot be loaded from the hub: {said}", instead) from problem
+    splits: dict[str, datasets.Dataset] = {}
+    unused = []
+    for split_name, table in found.items():
+        split = split_of(str(split_name)) or split_of(str(split_name).split("_")[0])  # validation_matched
+        if split and split not in splits:
+            splits[split] = table
+        else:
+            unused.append(str(split_name))
+    return splits, unused
+
+
+def _cached(name: str) -> bool:
+    import datasets
+
+    cache = Path(datasets.config.HF_DATASETS_CACHE)
+    return any((cache / folder).is_dir() for folder in (name.replace("/", "___"), name.replace("/", "___").lower()))
