@@ -1,0 +1,1 @@
+"""What ``docs/benchmarks.md`` reports, measured: ``python -m benchmarks NAME``."""

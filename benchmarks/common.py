@@ -1,0 +1,52 @@
+"""Where the data is, and how results are kept."""
+
+import json
+import platform
+import statistics
+import sys
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+RESULTS = Path(__file__).parent / "results"
+BANKING77 = (SHARED / "data" / "banking77_train.csv", SHARED / "data" / "banking77_test.csv")
+BASELINE = SHARED / "baselines" / "hf_trainer_peft.py"
+
+
+def need(*files: Path) -> None:
+    """Leave, saying what is missing."""
+    for file in files:
+        if not file.exists():
+            sys.exit(f"skipped: {file.name} is not on this machine (it is not part of the project)")
+
+
+def machine() -> dict[str, str]:
+    """Where and when, as kept beside every figure."""
+    import os
+
+    from peft_lab.training.hardware import processor_name
+    from peft_lab.training.journal import versions
+
+    return {
+        "date": date.today().isoformat(),
+        "processor": processor_name(),
+        "cores": str(os.cpu_count()),
+        "system": platform.system(),
+        **versions(),
+    }
+
+
+def keep(name: str, data: object) -> Path:
+    """Write a benchmark's record."""
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"{name}.json"
+    file.write_text(json.dumps({"machine": machine(), "results": data}, indent=1) + "\n")
+    print(f"wrote {file.relative_to(ROOT)}")
+    return file
+
+
+def spread(values: list[float]) -> str:
+    """Mean and sample standard deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.4f} ± {deviation:.4f}"
