@@ -31,17 +31,16 @@ class BitFitOptions(Options):
 
 
 class BitFit(Method):
-    """Trains the bias of every module that has one, or of chosen kinds of modules, and the classifier on top.
+    """Trains the bias of every module that has one, or of chosen kinds of modules; the pooler's bias always.
 
-    The pooler's bias belongs to it, the pooler's matrix does not: BERT-base with two labels trains 102,912 biases and
-    1,538 entries of its head.
+    With ``train_head: top`` this is the paper's set to the last entry: on BERT-base with two labels 102,912 biases and
+    1,538 entries of the classifier.
     """
 
     name = "bitfit"
     summary = "bias terms only: about 0.1 % of the weights"
     paper = "arXiv:2106.10199, arXiv:2401.04051"
     training = {"learning_rate": 3e-3}
-    head = "top"
 
     Options = BitFitOptions
 
