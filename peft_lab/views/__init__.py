@@ -1,0 +1,18 @@
+"""The built-in views. Each is a class in a file of its own name, offered by the hook that plugins use."""
+
+from collections.abc import Iterator
+
+from peft_lab.views.change_map import ChangeMap
+from peft_lab.views.comparison import Comparison
+from peft_lab.views.curves import Curves
+from peft_lab.views.trainable_map import TrainableMap
+from pluggy_specs import View, hookimpl
+
+
+@hookimpl
+def register_views() -> Iterator[type[View]]:
+    """Offer the views that come with peft_lab."""
+    yield Curves
+    yield ChangeMap
+    yield TrainableMap
+    yield Comparison

@@ -1,0 +1,175 @@
+"""Quality against what it cost: the picture that chooses a method."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+import pluggy_specs
+from peft_lab.errors import RunProblem
+from peft_lab.present.style import INK, LINES, PALETTE, bytes_, new_figure, score, seconds, share, shorten, tidy, words
+from peft_lab.views.labels import place_labels
+from pluggy_specs import Drawing, RunView, View
+
+
+class _Axis(NamedTuple):
+    title: str
+    phrase: str
+    show: Callable[[float | None], str]
+    read: Callable[[Mapping[str, Any]], float]
+
+
+AXES = {
+    "trainable": _Axis(
+        "share of parameters that trains", "training {} of all parameters", share, lambda c: c["trainable"] / c["total"]
+    ),
+    "seconds": _Axis("training time", "in {}", seconds, lambda c: c["seconds"]),
+    "memory": _Axis("peak memory", "with {} of memory", bytes_, lambda c: c["peak_memory"]),
+}
+MARKERS = "osD^v"
+
+
+class Comparison(View):
+    """One point a recipe, its seeds spread around it, and the front that no other recipe beats."""
+
+    name = "comparison"
+    summary = "quality against trainable share, time or memory, with the Pareto front"
+    many = True
+
+    class Options(pluggy_specs.Options):
+        """What quality is set against."""
+
+        against: Literal["trainable", "seconds", "memory"] = Field(
+            "trainable", description="the cost on the horizontal axis"
+        )
+
+    def draw(self, runs: Sequence[RunView]) -> Drawing:
+        """Draw all runs that have a result."""
+        headline = getattr(runs[0], "headline", "accuracy") if runs else "accuracy"
+        split = "test" if any(headline in run.metrics.get("test", {}) for run in runs) else "validation"
+        axis = AXES[self.options.against]
+        groups, left_out = _groups(runs, split, headline, axis.read)
+        if not groups:
+            raise RunProblem(f"no run has a {split} {headline} and a {axis.title} to compare", "See %peft runs")
+        front, data = _front(groups), " and ".join(sorted({shorten(run.recipe.data.source, 24) for run in runs}))
+        figure = new_figure(7.6, 4.4)
+        axes = tidy(
+            figure.add_subplot(),
+            f"{words(headline).capitalize()} against {axis.title} · {data}",
+            axis.title,
+            f"{split} {words(headline)}",
+        )
+        if self.options.against == "trainable":
+            axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(
+            lambda value, _: re.sub(r"\.?0+ ", " ", t) if "." in (t := axis.show(value)) else t
+        )
+        line = axes.plot([g.cost for g in front], [g.quality for g in front], color=PALETTE["grey"], zorder=1)
+        line[0].set_label("front: nothing cheaper is as good")
+        if any(len(g.costs) > 1 for g in groups):
+            axes.plot([], [], "|", color=PALETTE["grey"], markersize=12, label="several seeds: lowest, mean, highest")
+        figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9, labelcolor=INK)
+        for at, group in enumerate(groups):
+            _point(axes, group, LINES[at % len(LINES)], MARKERS[at // len(LINES) % len(MARKERS)])
+        axes.margins(0.14, 0.16)
+        place_labels(axes, [(g.cost, g.quality) for g in groups], [g.name for g in groups])
+        best = max(groups, key=lambda g: g.quality)
+        least = min(front, key=lambda g: g.cost)
+        alt = f"{best.name} is best: {split} {words(headline)} {score(best.quality)}, {_spent(axis, best)}."
+        if least is not best:
+            alt += f" {least.name} costs least: {score(least.quality)}, {_spent(axis, least)}."
+        alt += f" On the front: {', '.join(g.name for g in front)}."
+        if left_out:
+            alt += f" Without a result: {', '.join(left_out)}."
+        if len({run.recipe.data.source for run in runs}) > 1:
+            alt += f" These are different data ({data}), so the scores do not compare."
+        return Drawing(alt, figure)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Runs that differ in their seed only."""
+
+    name: str
+    costs: tuple[float, ...]
+    qualities: tuple[float, ...]
+
+    @property
+    def cost(self) -> float:
+        return float(np.mean(self.costs))
+
+    @property
+    def quality(self) -> float:
+        return float(np.mean(self.qualities))
+
+
+def _groups(runs: Sequence[RunView], split: str, headline: str, cost: Any) -> tuple[list[_Group], list[str]]:
+    """Runs gathered by recipe without the seed, and the ids of those without a result."""
+    found: dict[str, list[tuple[RunView, float, float]]] = {}
+    left_out = []
+    for run in runs:
+        quality = run.metrics.get(split, {}).get(headline)
+        try:
+            spent = float(cost(run.cost))
+        except (KeyError, TypeError, ZeroDivisionError):
+            spent = 0.0
+        if quality is None or not spent > 0:
+            left_out.append(run.id)
+            continue
+        key = json.dumps(run.recipe.model_dump(mode="json", exclude={"seed"}), sort_keys=True)
+        found.setdefault(key, []).append((run, spent, float(quality)))
+    names = _names({key: [run for run, *_ in members] for key, members in found.items()})
+    groups = [_Group(names[k], tuple(m[1] for m in found[k]), tuple(m[2] for m in found[k])) for k in found]
+    return groups, left_out
+
+
+def _names(members: Mapping[str, list[RunView]]) -> dict[str, str]:
+    """The method, what sets it apart from others of the same method, and how many seeds stand behind it."""
+    settings = {key: _flat(json.loads(key)) for key in members}
+    method = {key: runs[0].recipe.method for key, runs in members.items()}
+    names = {}
+    for key, runs in members.items():
+        rivals = [settings[other] for other in members if method[other] == method[key]]
+        apart = [n for n, value in settings[key].items() if any(rival.get(n) != value for rival in rivals)]
+        parts = [
+            shorten(method[key], 30),
+            *(f"{n.rpartition('.')[2].replace('_', ' ')} {shorten(settings[key][n], 14)}" for n in apart[:2]),
+        ]
+        names[key] = ", ".join(parts) + (f" ({len(runs)} seeds)" if len(runs) > 1 else "")
+    repeated = {name for name in names.values() if list(names.values()).count(name) > 1}
+    return {k: f"{name} {members[k][0].id}" if name in repeated else name for k, name in names.items()}
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested settings as ``{"methods.0.options.rank": 8}``."""
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
+    if inner is None:
+        return {path: value}
+    return {k: v for name, part in inner for k, v in _flat(part, f"{path}.{name}".lstrip(".")).items()}
+
+
+def _front(groups: Sequence[_Group]) -> list[_Group]:
+    """Groups that no cheaper one equals, cheapest first."""
+    front: list[_Group] = []
+    for group in sorted(groups, key=lambda g: (g.cost, -g.quality)):
+        if not front or group.quality > front[-1].quality:
+            front.append(group)
+    return front
+
+
+def _spent(axis: _Axis, group: _Group) -> str:
+    return axis.phrase.format(axis.show(group.cost))
+
+
+def _point(axes: Any, group: _Group, colour: str, marker: str) -> None:
+    low, high = min(group.qualities), max(group.qualities)
+    if len(group.qualities) > 1:
+        axes.plot([group.cost] * 2, [low, high], color=colour, linewidth=2.5, alpha=0.5, zorder=2)
+        axes.plot([group.cost] * len(group.qualities), group.qualities, "_", color=colour, markersize=9, zorder=2)
+    axes.plot(group.cost, group.quality, marker, color=colour, markersize=9, zorder=3)
