@@ -39,7 +39,9 @@ def status(lab: Lab) -> Table:
             break
     if importlib.util.find_spec("torch") is None:
         device = "torch is not installed: pip install torch"
-    latest = f"{len(known)} in {lab.folder}" + (f", the latest {known[-1].id} ({known[-1].status})" if known else "")
+    latest = f"{len(known)} in {_short(lab.folder)}" + (
+        f", the latest {known[-1].id} ({known[-1].status})" if known else ""
+    )
     rows: list[list[Any]] = [
         ["device", device],
         ["model", lab.model],
@@ -50,6 +52,14 @@ def status(lab: Lab) -> Table:
     if problems:
         rows.append(["problems", f"{problems}: %peft problems"])
     return Table("peft_lab", ("", "now"), rows, note=f"Next: {_next_step(known)}")
+
+
+def _short(folder: Path) -> str:
+    """The path as it is from here, or from home."""
+    for base, sign in ((Path.cwd(), ""), (Path.home(), "~/")):
+        if folder.is_relative_to(base):
+            return f"{sign}{folder.relative_to(base)}" or "."
+    return str(folder)
 
 
 def _next_step(known: Sequence[Run]) -> str:
@@ -184,7 +194,7 @@ def model(host: Host, name: str) -> Table:
 
 def runs(folder: Path) -> Table:
     """All runs in a folder, the latest last."""
-    rows = []
+    rows: list[list[Any]] = []
     for run in list_runs(folder):
         best = headline(run)
         rows.append(

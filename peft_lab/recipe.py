@@ -35,6 +35,9 @@ class Training(BaseModel):
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
     max_length: int = Field(128, ge=4, description="longest text in tokens; what is longer is cut, and counted")
     eval_batch_size: int = Field(128, ge=1, description="texts in one evaluation batch")
+    train_head: Literal["whole", "top"] = Field(
+        "whole", description="whole: with its pretrained parts, such as BERT's pooler; top: what sits on the base only"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the hardware multiplies it"
     )

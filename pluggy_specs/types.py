@@ -94,8 +94,6 @@ class Method:
     Options: ClassVar[type[BaseModel]] = Options
     training: ClassVar[Mapping[str, Any]] = {}
     """Training settings used where the person says nothing: ``{"learning_rate": 1e-3}``."""
-    head: ClassVar[str] = "whole"
-    """``whole`` trains the task head with its pretrained parts (BERT's pooler), ``top`` only what sits on the base."""
 
     def __init__(self, options: BaseModel | None = None) -> None:
         self.options: Any = options if options is not None else self.Options()
@@ -136,6 +134,14 @@ class RunView(Protocol):
     id: str
     recipe: Any
     path: Path
+
+    @property
+    def status(self) -> str:
+        """``running``, ``finished``, ``stopped``, ``failed`` or ``crashed``."""
+
+    @property
+    def headline(self) -> str:
+        """Name of the metric that chose the best state."""
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, float]]:

@@ -3,11 +3,7 @@
 import pytest
 
 from peft_lab.host import Host
-from peft_lab.methods.bitfit import BitFit
-from peft_lab.methods.full import Full
-from peft_lab.methods.head import Head
 from peft_lab.testing import check_method
-from pluggy_specs import Method
 
 OWN = [offer.item for name, offer in Host(entry_points=False).offers("methods").items() if not name.startswith("peft:")]
 

@@ -14,7 +14,9 @@ class Here(Executor):
     name = "here"
     summary = "this process, one run after another"
 
-    def train_each(self, train: Callable[[Mapping[str, Any]], str], recipes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    def train_each(
+        self, train: Callable[[Mapping[str, Any]], str], recipes: Iterable[Mapping[str, Any]]
+    ) -> Iterator[str]:
         """Train and yield one run id after another."""
         for recipe in recipes:
             yield train(recipe)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,11 +56,17 @@ def places(model: torch.nn.Module, head: Iterable[str]) -> dict[str, Place]:
 def _place(module: str, in_head: bool) -> Place:
     parts = module.split(".")
     if in_head:
-        return Place(HEAD, ".".join(parts[1:]) if len(parts) > 1 and "pooler" in parts[1:] else module)
+        return Place(HEAD, _readable(parts[1:] if "pooler" in parts[1:] else parts))
     number = next((i for i, part in enumerate(parts) if part.isdigit()), None)
     if number is not None:
-        return Place(parts[number], ".".join(parts[number + 1 :]) or module)
-    return Place(EMBEDDINGS if re.search(r"emb|wte|wpe", module) else OTHER, parts[-1])
+        return Place(parts[number], _readable(parts[number + 1 :] or parts))
+    return Place(EMBEDDINGS if re.search(r"emb|wte|wpe", module) else OTHER, _readable(parts[-1:]))
+
+
+def _readable(parts: Sequence[str]) -> str:
+    """``attention.self.query`` is the attention's query: ``self`` and ``dense`` tell nothing apart."""
+    said = [part for part in parts if part not in ("self", "dense")] or list(parts)
+    return " ".join(said).replace("_", " ")
 
 
 def layer_order(layers: Iterable[str]) -> list[str]:

@@ -57,12 +57,14 @@ def build(
     targets: Mapping[str, Any],
     context: Context,
     seed: int,
+    train_head: str = "whole",
     masks: Mapping[str, torch.Tensor] | None = None,
     rows: int | None = None,
 ) -> Built:
     """Load the base model and attach the methods, in the order written.
 
     Args:
+        train_head: ``whole``, or ``top`` for what sits on the base model only.
         masks: those of a saved run; methods are then not calibrated again.
         rows: size of the vocabulary, where a method changed the tokenizer.
 
@@ -85,7 +87,7 @@ def build(
     whole_head = head_names(model)
     inside = f"{getattr(model, 'base_model_prefix', '')}."
     top = [n for n in whole_head if n in fresh or not n.startswith(inside)]
-    wanted = whole_head if all(m.head == "whole" for m in methods) else top
+    wanted = top if train_head == "top" else whole_head
     context.head = frozenset(wanted)
     seed_everything(seed)
     for method in methods:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +35,10 @@ class Grid:
         kinds |= dict.fromkeys(p.kind for p in self.cells)
         return {"layer": layer_order(p.layer for p in self.cells), "kind": list(kinds)}
 
-    def array(self, value) -> Array:  # type: ignore[no-untyped-def]
-        """Make an array [layer, kind] of ``value(*sums)``, NaN where the model has nothing."""
+    def array(self, value: Callable[..., float], missing: float = math.nan) -> Array:
+        """Make an array [layer, kind] of ``value(*sums)``, ``missing`` where the model has nothing."""
         labels = self.labels()
-        filled = np.full((len(labels["layer"]), len(labels["kind"])), np.nan)
+        filled = np.full((len(labels["layer"]), len(labels["kind"])), missing)
         for place, sums in self.cells.items():
             filled[labels["layer"].index(place.layer), labels["kind"].index(place.kind)] = value(*sums)
         return Array(filled, ("layer", "kind"), labels)
@@ -53,7 +53,10 @@ def trainable_by_layer(built: Built) -> Artifact:
         if ".original_module." not in name:
             trains = partial.get(name, parameter.numel() if parameter.requires_grad else 0)
             grid.add(where[name], trains, parameter.numel())
-    arrays = {"trainable": grid.array(lambda trains, _: trains), "total": grid.array(lambda _, total: total)}
+    arrays = {
+        "trainable": grid.array(lambda trains, _: trains, missing=0),
+        "total": grid.array(lambda _, total: total, missing=0),
+    }
     return Artifact("trainable-by-layer", arrays)
 
 
@@ -75,8 +78,9 @@ def parameter_change(built: Built, start: Path, measured: Mapping[str, tuple[flo
     where = places(built.model, built.head)
     before = read_tensors(start)
     own = dict(built.model.named_parameters())
-    for name, old in before.items():
-        bare = name.removesuffix(VALUES)
+    order = {name: number for number, name in enumerate(own)}
+    for name in sorted(before, key=lambda n: order.get(n.removesuffix(VALUES), -1)):
+        bare, old = name.removesuffix(VALUES), before[name]
         if name.endswith(INDICES) or bare not in own or any(bare.startswith(m + ".") for m in measured):
             continue
         new = own[bare].detach()

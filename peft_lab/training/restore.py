@@ -100,7 +100,8 @@ def restore(run: Run, host: Host) -> Restored:
             tokenizer = method.adapt_tokenizer(tokenizer, context)
             context.tokenizer = tokenizer
         rows = len(tokenizer) if len(tokenizer) != before else None
-        built = build(found, methods, record["targets"], context, recipe.seed, masks=masks, rows=rows)
+        part = recipe.training.train_head
+        built = build(found, methods, record["targets"], context, recipe.seed, part, masks=masks, rows=rows)
     load_weights(built, file)
     longest = longest_possible(found, recipe.training.max_length)
     return Restored(built, task, record["targets"], tokenizer, accelerator, longest)

@@ -167,7 +167,7 @@ def prepare(recipe: Recipe, host: Host, journal: Journal, progress: Progress) ->
     context.train, context.batcher = encoded["train"], batcher
     progress.update(phase="loading model")
     rows_wanted = len(tokenizer) if len(tokenizer) != before else None
-    built = build(found, methods, targets, context, recipe.seed, rows=rows_wanted)
+    built = build(found, methods, targets, context, recipe.seed, settings.train_head, rows=rows_wanted)
     for text in found.notes:
         journal.note(text)
     if accelerator.num_processes > 1:
