@@ -28,7 +28,8 @@ demo: $(STAMP) ## run the quickstart without a browser, leave build/01_quickstar
 	cd notebooks && PEFT_LAB_RUNS=../build/demo_runs ../$(BIN)/jupyter nbconvert --to html --execute 01_quickstart.ipynb --output-dir ../build
 	@echo "open build/01_quickstart.html"
 
-test: $(STAMP) lint ## lint, types, all tests
+test: $(STAMP) lint ## lint, types, the quickstart cell by cell, all tests
+	PEFT_LAB_RUNS=$(CURDIR)/build/test_runs $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks
 	$(BIN)/python -m pytest
 
 lint: $(STAMP) ## ruff and mypy

@@ -63,11 +63,11 @@ def report(results: list[dict], methods: list[str]) -> None:
         rows = {w: [r for r in of_method if r["way"] == w] for w in WAYS}
         for way, runs in rows.items():
             ratios = [faster(ours, other) for ours, other in zip(rows["peft_lab"], runs, strict=True)]
-            print(
-                f"| {method} | {way} | {statistics.median(r['samples_per_second'] for r in runs):.1f} "
-                f"| {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
-                f"| {statistics.median(r['peak_rss_mib'] for r in runs):.0f} | {spread([r['accuracy'] for r in runs])} |"
-            )
+            speed = statistics.median(r["samples_per_second"] for r in runs)
+            memory = statistics.median(r["peak_rss_mib"] for r in runs)
+            ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            accuracy = spread([r["accuracy"] for r in runs])
+            print(f"| {method} | {way} | {speed:.1f} | {ratio} | {memory:.0f} | {accuracy} |")
 
 
 def faster(ours: dict, other: dict) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from peft_lab.present.stack import Stack
 
 QUESTIONS = {
-    "which weights": ("attach", "masks"),
+    "which weights": ("attach", "prepare", "masks"),
     "which units": ("adapt_tokenizer",),
     "which tokens": ("weigh_tokens",),
     "how far": ("penalty",),

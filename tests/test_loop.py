@@ -226,3 +226,24 @@ def test_settings_that_cannot_be(lab):
     ):
         with pytest.raises(BadOption, match=words):
             lab.train("full", **settings)
+
+
+@pytest.mark.parametrize("wrong", [None, [1], "raises"])
+def test_artifacts_that_cannot_be_made_cost_no_run(lab, wrong):
+    class Clumsy(Method):
+        name = "clumsy"
+        summary = "for tests"
+
+        def attach(self, model, context):
+            pass
+
+        def artifacts(self, model, context):
+            if wrong == "raises":
+                raise ValueError("no picture today")
+            return wrong
+
+    lab.add(Clumsy)
+    run = lab.train("clumsy", max_steps=2)
+    assert run.status == "finished"
+    assert any("clumsy could not say what it did" in note for note in run.record["notes"])
+    assert run.artifacts == ["parameter-change", "trainable-by-layer"]

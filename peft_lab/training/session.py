@@ -240,21 +240,18 @@ def _artifacts(ready: Prepared, journal: Journal) -> dict[str, tuple[float, floa
     """Write the methods' artifacts; an ``effective-change`` is handed on to the core's own artifact instead."""
     effective: dict[str, tuple[float, float, int]] = {}
     for method in ready.job.built.methods:
-        produced = iter(method.artifacts(ready.job.built.model, ready.context))
-        while True:
-            try:
-                artifact: Artifact = next(produced)
-            except StopIteration:
-                break
-            except Exception as error:  # a picture that cannot be made must not cost the run
-                journal.note(f"{method.name} could not say what it did: {type(error).__name__}: {error}")
-                break
-            if artifact.kind == "effective-change":
-                arrays = artifact.arrays
-                for i, module in enumerate(arrays["moved"].labels["module"]):
-                    sums = (float(arrays[n].values[i]) for n in ("moved", "size", "entries"))
-                    moved, size, entries = sums
-                    effective[module] = (moved, size, int(entries))
-            else:
-                journal.artifact(artifact)
+        try:
+            for artifact in method.artifacts(ready.job.built.model, ready.context):
+                if artifact.kind == "effective-change":
+                    effective |= _by_module(artifact)
+                else:
+                    journal.artifact(artifact)
+        except Exception as error:  # a picture that cannot be made must not cost a trained run
+            journal.note(f"{method.name} could not say what it did: {type(error).__name__}: {error}")
     return effective
+
+
+def _by_module(artifact: Artifact) -> dict[str, tuple[float, float, int]]:
+    moved, size, entries = (artifact.arrays[name] for name in ("moved", "size", "entries"))
+    sums = zip(moved.values, size.values, entries.values, strict=True)
+    return {m: (float(a), float(b), int(c)) for m, (a, b, c) in zip(moved.labels["module"], sums, strict=True)}
