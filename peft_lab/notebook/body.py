@@ -1,0 +1,102 @@
+"""Reads the body of a cell: a YAML mapping of what could also stand on the line. Errors name the line of the cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from peft_lab.errors import BadOption
+from peft_lab.notebook.values import convert, convert_one, takes
+from peft_lab.operations import Argument
+
+FORM = "Write one 'name: value' on a line, with a blank after the colon"
+NULL = "tag:yaml.org,2002:null"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One key of the body with its value, not yet read, and the line of the cell it stands on."""
+
+    key: str
+    line: int
+    node: yaml.Node
+
+    @property
+    def place(self) -> str:
+        """How errors begin."""
+        return f"line {self.line} of the cell"
+
+    def nested(self) -> Iterator[Entry]:
+        """The entries inside, of ``lora: {rank: 8}``, with dotted keys."""
+        assert isinstance(self.node, yaml.MappingNode)
+        for entry in _entries(self.node):
+            yield Entry(f"{self.key}.{entry.key}", entry.line, entry.node)
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether there are entries inside."""
+        return isinstance(self.node, yaml.MappingNode)
+
+    def value(self, argument: Argument) -> Any:
+        """The value as the argument's type: YAML takes ``3e-4`` for text and ``on`` for true, whatever was meant."""
+        node, name = self.node, f"{self.place}: {self.key}"
+        if isinstance(node, yaml.ScalarNode):
+            return None if node.tag == NULL else convert(argument, node.value, name)
+        if isinstance(node, yaml.SequenceNode) and (argument.many or argument.rest):
+            if all(isinstance(item, yaml.ScalarNode) for item in node.value):
+                return [convert_one(argument, item.value, name) for item in node.value]
+        elif argument.type not in (str, int, float, bool):
+            return self._constructed()
+        kind = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
+        raise BadOption(f"{name} takes {takes(argument)}, not {kind}")
+
+    def _constructed(self) -> Any:
+        loader = yaml.SafeLoader("")
+        try:
+            return loader.construct_document(self.node)
+        except yaml.YAMLError as error:
+            raise BadOption(f"{self.place}: {self.key}: {getattr(error, 'problem', None) or error}", FORM) from None
+        finally:
+            loader.dispose()
+
+
+def read(body: str) -> list[Entry]:
+    """The entries of a body, in order. A body of blank lines and comments has none.
+
+    Raises:
+        BadOption: it is no YAML mapping, or a key stands there twice.
+    """
+    try:
+        node = yaml.compose(body, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {_line(mark)} of the cell" if mark else "the cell"
+        raise BadOption(f"{line} is no YAML: {error.problem or error.context}", FORM) from None
+    except yaml.YAMLError as error:
+        raise BadOption(f"the cell is no YAML: {' '.join(str(error).split())}", FORM) from None
+    if node is None:
+        return []
+    if not isinstance(node, yaml.MappingNode):
+        raise BadOption(f"line {_line(node.start_mark)} of the cell has no 'name: value'", FORM)
+    return list(_entries(node))
+
+
+def _entries(node: yaml.MappingNode) -> Iterator[Entry]:
+    seen: dict[str, int] = {}
+    for key, value in node.value:
+        line = _line(key.start_mark)
+        if not isinstance(key, yaml.ScalarNode):
+            raise BadOption(f"line {line} of the cell has no plain name before the colon", FORM)
+        if key.value in seen:
+            raise BadOption(
+                f"{key.value} stands on line {seen[key.value]} of the cell and again on line {line}", "Keep one"
+            )
+        seen[key.value] = line
+        yield Entry(key.value, line, value)
+
+
+def _line(mark: Any) -> int:
+    return int(mark.line) + 2  # counted from 1, and the magic itself is line 1

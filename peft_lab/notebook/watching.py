@@ -1,0 +1,157 @@
+"""Trains in a worker thread while the cell waits. An interrupt asks for a stop and never tears a step apart."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from peft_lab.errors import PeftLabError, RunProblem
+from peft_lab.run import Run
+
+if TYPE_CHECKING:
+    from peft_lab.training.progress import Progress
+
+WAIT = 0.1
+"""Seconds between two looks at a worker that is still busy; its end is noticed at once."""
+
+
+class Screen(Protocol):
+    """Where a training is shown."""
+
+    def paint(self, progress: Progress, interrupts: int) -> None:
+        """Show where it is, if it is time to. Called about ten times a second."""
+
+    def close(self, run: Run | None, returned: bool) -> None:
+        """Show what came of it. ``returned``: the cell will get the run as its value."""
+
+
+class RunFailed(PeftLabError):
+    """A training that ended with an error nobody foresaw; what it had done is kept."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A training stopped by hand. Raised after the run was saved, so that the cells behind this one do not run."""
+
+    def __init__(self, run: Run, where: str, kept: str) -> None:
+        super().__init__(f"{where} {kept}")
+        self.run = run
+        self.lines = [where, kept]
+
+    def _render_traceback_(self) -> list[str]:
+        return self.lines
+
+
+def watch(progress: Progress, work: Callable[[], Run], screen: Screen, at_hand: Callable[[Run], str] = str) -> Run:
+    """Train, shown on a screen. ``at_hand`` says under which names a run can be had.
+
+    Raises:
+        Stopped: by an interrupt; the run is kept.
+        PeftLabError: what training raised, or :class:`RunFailed` with one line about it.
+    """
+    worker = _Worker(work)
+    with _Interrupts(progress) as interrupts:
+        worker.start()
+        trouble = _wait(worker, progress, screen, interrupts)
+        run = worker.result if worker.error is None else _kept(progress)
+        try:
+            screen.close(run, returned=worker.error is None and not interrupts.count)
+        except Exception as error:
+            trouble = error
+    if trouble is not None:
+        sys.stderr.write(f"The live view failed, training did not: {type(trouble).__name__}: {trouble}\n")
+    if worker.error is not None:
+        raise _without_frames(worker.error, run)
+    assert run is not None
+    if interrupts.count:
+        raise Stopped(run, _where(run), f"Kept as {run.id}: {at_hand(run)}")
+    return run
+
+
+def _wait(worker: _Worker, progress: Progress, screen: Screen, interrupts: _Interrupts) -> Exception | None:
+    trouble: Exception | None = None
+    while True:
+        try:
+            if worker.ended(WAIT):
+                return trouble
+            if trouble is None:
+                screen.paint(progress, interrupts.count)
+        except KeyboardInterrupt:  # raised by somebody else's handler, where ours could not be set
+            interrupts.ask()
+        except Exception as error:  # a picture must not cost a run, nor leave it behind without anybody waiting
+            trouble = error
+
+
+class _Worker(threading.Thread):
+    def __init__(self, work: Callable[[], Run]) -> None:
+        super().__init__(name="peft_lab training", daemon=True)
+        self.work = work
+        self.result: Run | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self.work()
+        except BaseException as error:
+            self.error = error
+
+    def ended(self, seconds: float) -> bool:
+        self.join(seconds)
+        return not self.is_alive()
+
+
+class _Interrupts:
+    """Counts interrupts instead of raising them: none can hit in the middle of a message to the front end."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.count = 0
+
+    def __enter__(self) -> _Interrupts:
+        self.ours = threading.current_thread() is threading.main_thread()
+        if self.ours:
+            self.before = signal.signal(signal.SIGINT, lambda number, frame: self.ask())
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self.ours:
+            signal.signal(signal.SIGINT, signal.SIG_DFL if self.before is None else self.before)
+
+    def ask(self) -> None:
+        self.count += 1
+        self.progress.stop()
+
+
+def _kept(progress: Progress) -> Run | None:
+    try:
+        return Run(progress.state["path"])
+    except (KeyError, RunProblem):
+        return None
+
+
+def _where(run: Run) -> str:
+    steps = run.record.get("steps", {})
+    done, planned = steps.get("done", 0), steps.get("planned")
+    if run.status == "finished":
+        return f"You interrupted, but all {done:,} steps were done."
+    return f"Stopped by you at step {done:,}{f' of {planned:,}' if planned else ''}."
+
+
+def _without_frames(error: BaseException, run: Run | None) -> BaseException:
+    """The error to raise. Frames of the training hold the model, and the notebook keeps the last error for long."""
+    if run is None and not isinstance(error, PeftLabError):
+        return error  # no run has it on record
+    said = "".join(traceback.format_exception_only(error)).strip()
+    seen: BaseException | None = error
+    while seen is not None:
+        traceback.clear_frames(seen.__traceback__)
+        following = seen.__cause__ or seen.__context__
+        seen.__traceback__ = seen.__cause__ = seen.__context__ = None
+        seen = following
+    if isinstance(error, PeftLabError):
+        return error
+    assert run is not None
+    return RunFailed(f"{run.id} failed: {' '.join(said.split())}", f"Kept in {run.path}, traceback in run.json")
