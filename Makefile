@@ -24,8 +24,9 @@ lab: $(STAMP) ## open JupyterLab on the quickstart
 	$(BIN)/jupyter lab notebooks/01_quickstart.ipynb
 
 demo: $(STAMP) ## run the quickstart without a browser, leave build/01_quickstart.html
-	@mkdir -p build
-	cd notebooks && PEFT_LAB_RUNS=../build/demo_runs ../$(BIN)/jupyter nbconvert --to html --execute 01_quickstart.ipynb --output-dir ../build
+	@rm -rf build/demo && mkdir -p build/demo && cp notebooks/01_quickstart.ipynb build/demo
+	cd build/demo && ../../$(BIN)/jupyter nbconvert --to notebook --execute --inplace 01_quickstart.ipynb
+	cd build/demo && ../../$(BIN)/jupyter nbconvert --to html --output-dir .. 01_quickstart.ipynb
 	@echo "open build/01_quickstart.html"
 
 test: $(STAMP) lint ## lint, types, the quickstart cell by cell, all tests
@@ -40,7 +41,7 @@ lint: $(STAMP) ## ruff and mypy
 docs: $(STAMP) ## write the generated parts of docs/ again
 	$(BIN)/python docs/generate.py
 
-images: $(STAMP) ## draw the pictures of README and docs again
+images: demo ## draw the pictures of README and docs again, and keep the outputs in the notebook
 	$(BIN)/python docs/images.py
 
 bench: $(STAMP) ## measure; long, see docs/benchmarks.md

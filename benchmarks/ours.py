@@ -38,18 +38,18 @@ def main() -> None:
             seed=a.seed,
             **settings,
         )
-    cost = run.cost
-    result = {
-        "method": a.method,
-        "precision": run.record["hardware"]["precision"],
-        "steps": run.record["steps"]["done"],
-        "accuracy": round(run.metrics["test"]["accuracy"], 4),
-        "train_seconds": round(cost["seconds"], 2),
-        "samples_per_second": round(cost["texts_per_second"], 2),
-        "trainable": cost["trainable"],
-        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "validation": run.metrics["validation"]["accuracy"],
-    }
+        cost = run.cost
+        result = {
+            "method": a.method,
+            "precision": run.record["hardware"]["precision"],
+            "steps": run.record["steps"]["done"],
+            "accuracy": round(run.metrics["test"]["accuracy"], 4),
+            "train_seconds": round(cost["seconds"], 2),
+            "samples_per_second": round(cost["texts_per_second"], 2),
+            "trainable": cost["trainable"],
+            "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "validation": run.metrics["validation"]["accuracy"],
+        }
     print(json.dumps(result))
 
 

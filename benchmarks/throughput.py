@@ -22,8 +22,8 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks throughput")
     parser.add_argument("--methods", nargs="+", default=["full", "bitfit", "lora"])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--limit", type=int, default=2000)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--limit", type=int, default=1000)
+    parser.add_argument("--epochs", type=int, default=2)
     a = parser.parse_args(argv)
     need(*BANKING77, BASELINE)
     results: list[dict] = []

@@ -1,6 +1,6 @@
-"""Draw the pictures of README and docs again: run the quickstart, keep its pictures, photograph its card and the page.
+"""Draw the pictures of README and docs again, from the quickstart as ``make demo`` ran it.
 
-    python docs/images.py
+    make images
 
 Needs the extra ``dev`` and a Chromium that Playwright can start; without one the photographs are left as they are.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 NOTEBOOK = ROOT / "notebooks" / "01_quickstart.ipynb"
+EXECUTED = ROOT / "build" / "demo" / "01_quickstart.ipynb"
 PICTURES = {
     "%peft compare": "compare.png",
     "%peft show change-map bitfit": "change-map.png",
@@ -32,23 +33,21 @@ CARD = "%peft train bitfit"
 
 def main() -> None:
     import nbformat
-    from nbclient import NotebookClient
 
     IMAGES.mkdir(exist_ok=True)
-    book = nbformat.read(NOTEBOOK, as_version=4)
-    with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(book, timeout=1800, resources={"metadata": {"path": folder}}).execute()
-        cells = {cell.source: cell for cell in book.cells if cell.cell_type == "code"}
-        for start, name in PICTURES.items():
-            picture = re.search(r"base64,([A-Za-z0-9+/=]+)", html_of(cells, start))
-            assert picture, start
-            (IMAGES / name).write_bytes(base64.b64decode(picture[1]))
-        # The notebook is kept with its outputs, so that it can be read on the web.
-        for cell in book.cells:
-            cell.metadata.pop("execution", None)
-        nbformat.write(book, NOTEBOOK)
-        if chromium := find_chromium():
-            photograph_card(html_of(cells, CARD), chromium)
+    book = nbformat.read(EXECUTED, as_version=4)
+    cells = {cell.source: cell for cell in book.cells if cell.cell_type == "code"}
+    for start, name in PICTURES.items():
+        picture = re.search(r"base64,([A-Za-z0-9+/=]+)", html_of(cells, start))
+        assert picture, start
+        (IMAGES / name).write_bytes(base64.b64decode(picture[1]))
+    # The notebook is kept with its outputs, so that it can be read on the web.
+    for cell in book.cells:
+        cell.metadata.pop("execution", None)
+    nbformat.write(book, NOTEBOOK)
+    if chromium := find_chromium():
+        photograph_card(html_of(cells, CARD), chromium)
+        with tempfile.TemporaryDirectory() as folder:
             photograph_lab(Path(folder), chromium)
 
 

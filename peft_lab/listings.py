@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,11 +56,8 @@ def status(lab: Lab) -> Table:
 
 
 def _short(folder: Path) -> str:
-    """The path as it is from here, or from home."""
-    for base, sign in ((Path.cwd(), ""), (Path.home(), "~/")):
-        if folder.is_relative_to(base):
-            return f"{sign}{folder.relative_to(base)}" or "."
-    return str(folder)
+    """The path as it is from here, where that is shorter."""
+    return min(os.path.relpath(folder), str(folder), key=len)
 
 
 def _next_step(known: Sequence[Run]) -> str:

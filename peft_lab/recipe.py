@@ -34,7 +34,7 @@ class Training(BaseModel):
     weight_decay: float = Field(0.01, ge=0, description="decoupled decay of AdamW, not on biases and norms")
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
     max_length: int = Field(128, ge=4, description="longest text in tokens; what is longer is cut, and counted")
-    eval_batch_size: int = Field(128, ge=1, description="texts in one evaluation batch")
+    eval_batch_size: int = Field(128, ge=1, description="texts in one evaluation batch; fewer where they are long")
     train_head: Literal["whole", "top"] = Field(
         "whole", description="whole: with its pretrained parts, such as BERT's pooler; top: what sits on the base only"
     )

@@ -13,8 +13,12 @@ from peft_lab.errors import DataProblem
 if TYPE_CHECKING:
     import torch
 
-# Lengths are blurred by this share before sorting: without it every epoch would see the same texts side by side.
-JITTER = 0.1
+# Lengths are blurred by less than a token before sorting: texts of equal length meet others in every epoch, and
+# padding stays at its least (blurring by a tenth of the length costs 7 % more tokens on Banking77).
+BLUR = 0.5
+
+# An evaluation batch of n texts has no more than n times this many tokens.
+USUAL_LENGTH = 24
 
 
 @dataclass(frozen=True)
@@ -84,20 +88,30 @@ class Batcher:
             yield self.batch(data, chosen)
 
     def in_order(self, data: Encoded, size: int) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
-        """All rows once, longest first so that memory shows its peak at once, with their row numbers."""
+        """All rows once with their row numbers, longest first so that memory shows its peak at once.
+
+        Long texts come in smaller batches: evaluation must not need more memory than training.
+        """
         order = np.argsort(-data.lengths, kind="stable")
-        for start in range(0, len(order), size):
-            chosen = order[start : start + size]
+        start = 0
+        while start < len(order):
+            rows = max(1, min(size, size * USUAL_LENGTH // int(data.lengths[order[start]])))
+            chosen = order[start : start + rows]
             yield chosen, self.batch(data, chosen)
+            start += rows
 
 
 def grouped_by_length(lengths: np.ndarray, size: int, generator: torch.Generator) -> list[np.ndarray]:
-    """Row numbers in random batches of rows of nearly equal length."""
+    """Row numbers in random batches of rows of nearly equal length, the batch with the longest row first."""
     import torch
 
     noise = torch.rand(len(lengths), generator=generator).numpy()
-    order = np.argsort(lengths * (1 + JITTER * (2 * noise - 1)), kind="stable")
+    order = np.argsort(lengths + BLUR * (2 * noise - 1), kind="stable")
     # A random start keeps the short last batch from always holding the longest texts.
     order = np.roll(order, int(torch.randint(len(order), (1,), generator=generator)) % size)
     batches = [order[i : i + size] for i in range(0, len(order), size)]
-    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+    mixed = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+    # The longest first: memory shows its peak at once, and later batches fit into what it left.
+    longest = max(range(len(mixed)), key=lambda i: lengths[mixed[i]].max())
+    mixed[0], mixed[longest] = mixed[longest], mixed[0]
+    return mixed

@@ -60,7 +60,7 @@ def choose_precision(wanted: str, device: str) -> str:
 
 
 def multiplies_bf16() -> bool:
-    """Whether this CPU has matrix instructions for bf16 (AMX); without them bf16 costs more than it saves."""
+    """Whether this CPU has matrix instructions for bf16 (AMX). Vector instructions alone (AVX512-bf16) gain little."""
     import torch
 
     return bool(torch.cpu._is_amx_tile_supported())
