@@ -97,12 +97,18 @@ def photograph_lab(folder: Path, chromium: str) -> None:
             browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1180, "height": 900}, device_scale_factor=1.25)
             page.goto(f"http://127.0.0.1:{port}/lab/tree/{NOTEBOOK.name}?reset")
-            page.wait_for_selector(".jp-Notebook .jp-OutputArea", timeout=120_000)
-            page.keyboard.press("Control+B")
+            page.wait_for_selector(".jp-Notebook .jp-CodeCell", state="attached", timeout=120_000)
+            page.wait_for_timeout(5000)
+            page.keyboard.press("Control+b")  # hides the file browser
+            page.locator(".Toastify button", has_text="No").click(timeout=5_000)
+            # Cells far below are not drawn until one scrolls there.
             cell = page.locator(".jp-CodeCell", has_text=CARD).first
-            cell.scroll_into_view_if_needed()
-            page.wait_for_timeout(2000)
-            cell.scroll_into_view_if_needed()
+            for _ in range(20):
+                page.mouse.move(600, 500)
+                page.mouse.wheel(0, 350)
+                page.wait_for_timeout(300)
+                if cell.count() and (box := cell.bounding_box()) and box["y"] < 300:
+                    break
             page.wait_for_timeout(1000)
             page.screenshot(path=IMAGES / "lab.png")
             browser.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,22 +31,13 @@ QUESTIONS = {
 
 def status(lab: Lab) -> Table:
     """Device, precision, model, data, runs, and what to type next."""
-    import importlib.util
-
     known = list_runs(lab.folder)
     problems = len(lab.host.problems)
-    device = "known once something was trained here"
-    for run in reversed(known):
-        if hardware := run.record.get("hardware"):
-            device = f"{hardware['name']} ({hardware['device']}, {hardware['precision']}), as {run.id} used it"
-            break
-    if importlib.util.find_spec("torch") is None:
-        device = "torch is not installed: pip install torch"
     latest = f"{len(known)} in {_short(lab.folder)}" + (
         f", the latest {known[-1].id} ({known[-1].status})" if known else ""
     )
     rows: list[list[Any]] = [
-        ["device", device],
+        ["device", _device()],
         ["model", lab.model],
         ["data", lab.spec.source + (f", limit {lab.spec.limit}" if lab.spec.limit else "")],
         ["runs", latest],
@@ -53,6 +46,19 @@ def status(lab: Lab) -> Table:
     if problems:
         rows.append(["problems", f"{problems}: %peft problems"])
     return Table("peft_lab", ("", "now"), rows, note=f"Next: {_next_step(known)}")
+
+
+def _device() -> str:
+    """Where training would run and how precisely; asked of torch only when it is loaded, for loading takes seconds."""
+    from peft_lab.training.hardware import choose_device, choose_precision, processor_name
+
+    here = f"{processor_name()}, {os.cpu_count()} cores"
+    if importlib.util.find_spec("torch") is None:
+        return f"{here}; torch is not installed: pip install torch"
+    if "torch" not in sys.modules:
+        return f"{here}; a GPU is looked for when training begins"
+    device = choose_device("auto")
+    return f"{here}; training uses {device} in {choose_precision('auto', device)}"
 
 
 def _short(folder: Path) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +26,20 @@ def count(built: Built) -> dict[str, int]:
     trainable += len(built.masked) if built.masked else 0
     total = sum(p.numel() for n, p in built.model.named_parameters() if ".original_module." not in n)
     return {"trainable": trainable, "trainable_head": head, "total": total}
+
+
+def give_back() -> None:
+    """Return memory of earlier runs to the system: collect cycles, empty caches of the device and of the C library."""
+    gc.collect()
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        # glibc keeps freed memory to itself; other C libraries lack this function.
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 class PeakMemory:

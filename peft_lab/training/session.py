@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from peft_lab.errors import DataProblem
 from peft_lab.recipe import Recipe, make_methods
 from peft_lab.run import WEIGHTS, Run
+from peft_lab.training.cost import give_back
 from peft_lab.training.journal import Journal
 from peft_lab.training.progress import Progress
 from pluggy_specs import Artifact, Task
@@ -40,6 +41,7 @@ def train(recipe: Recipe, host: Host, folder: Path, progress: Progress | None = 
     Raises:
         PeftLabError: what a person can put right.
     """
+    give_back()
     progress = progress or Progress()
     journal = Journal(folder, recipe, host)
     progress.update(
@@ -57,6 +59,7 @@ def train(recipe: Recipe, host: Host, folder: Path, progress: Progress | None = 
         raise
     finally:
         (journal.path / START).unlink(missing_ok=True)
+        give_back()
     return journal.run
 
 
