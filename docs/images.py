@@ -28,7 +28,7 @@ PICTURES = {
     "%peft show trainable-map": "trainable-map.png",
     "%peft show curves": "curves.png",
 }
-CARD = "%peft train bitfit"
+CARD = "bitfit = %peft train bitfit"
 
 
 def main() -> None:
@@ -103,7 +103,7 @@ def photograph_lab(folder: Path, chromium: str) -> None:
             page.locator(".Toastify button", has_text="No").click(timeout=5_000)
             # Cells far below are not drawn until one scrolls there.
             cell = page.locator(".jp-CodeCell", has_text=CARD).first
-            for _ in range(20):
+            for _ in range(60):
                 page.mouse.move(600, 500)
                 page.mouse.wheel(0, 350)
                 page.wait_for_timeout(300)

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator
 
-from peft_lab.views.change_map import ChangeMap
-from peft_lab.views.comparison import Comparison
-from peft_lab.views.curves import Curves
-from peft_lab.views.trainable_map import TrainableMap
 from pluggy_specs import View, hookimpl
 
 
 @hookimpl
 def register_views() -> Iterator[type[View]]:
-    """Offer the views that come with peft_lab."""
-    yield Curves
-    yield ChangeMap
-    yield TrainableMap
-    yield Comparison
+    """Offer the views that come with peft_lab; they are imported only when somebody asks for views."""
+    from peft_lab.views.change_map import ChangeMap
+    from peft_lab.views.comparison import Comparison
+    from peft_lab.views.curves import Curves
+    from peft_lab.views.trainable_map import TrainableMap
+
+    yield from (Curves, ChangeMap, TrainableMap, Comparison)
