@@ -106,6 +106,15 @@ def build(
     return built
 
 
+def adapt_tokenizer(methods: Sequence[Method], context: Context) -> int | None:
+    """Let the methods change the tokenizer of the context; return the new size of the vocabulary if it changed."""
+    before = len(context.tokenizer)
+    for method in methods:
+        context.tokenizer = method.adapt_tokenizer(context.tokenizer, context)
+    after = len(context.tokenizer)
+    return after if after != before else None
+
+
 def _attach(method: Method, model: torch.nn.Module, context: Context) -> torch.nn.Module:
     try:
         return method.attach(model, context) or model

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from peft_lab.training.anatomy import Place, layer_order, places
-from peft_lab.training.weights import INDICES, VALUES, read_tensors, save_weights
+from peft_lab.training.weights import INDICES, VALUES, read_tensors
 from pluggy_specs import Array, Artifact
 
 if TYPE_CHECKING:
@@ -60,16 +60,11 @@ def trainable_by_layer(built: Built) -> Artifact:
     return Artifact("trainable-by-layer", arrays)
 
 
-def snapshot(built: Built, file: Path) -> None:
-    """Keep the starting point on disk, where it takes no memory while training."""
-    save_weights(built, file)
-
-
 def parameter_change(built: Built, start: Path, measured: Mapping[str, tuple[float, float, int]]) -> Artifact:
     """How far each group of parameters went: relative ‖w − w₀‖ / ‖w₀‖, and root mean square of w − w₀.
 
     Args:
-        start: the file of :func:`snapshot`.
+        start: the weights as they were saved before the first step.
         measured: for modules whose effective weight a method changes without training it (LoRA's ΔW): squared norm of
             the change, squared norm of the weight, number of entries, by module name. They stand for the method's own
             tensors there.

@@ -58,6 +58,7 @@ class Outcome:
     eval_seconds: float
     texts: int
     best_step: int | None
+    best_scores: dict[str, float] | None
     proof: Proof
 
 
@@ -71,7 +72,7 @@ def fit(job: Job) -> Outcome:
     planned = training.max_steps or max(1, round(training.epochs * steps_an_epoch))
     rate = schedule(training, planned)
     proof = Proof(built)
-    outcome = Outcome(0, planned, False, 0.0, 0.0, 0, None, proof)
+    outcome = Outcome(0, planned, False, 0.0, 0.0, 0, None, None, proof)
     best = -math.inf
     shown_loss = None
     clock = time.perf_counter()
@@ -87,7 +88,7 @@ def fit(job: Job) -> Outcome:
             if scores is not None:
                 job.log(step=outcome.steps, epoch=epoch, split="validation", seconds=outcome.train_seconds, **scores)
                 if scores[job.task.headline] > best:
-                    best, outcome.best_step = scores[job.task.headline], outcome.steps
+                    best, outcome.best_step, outcome.best_scores = scores[job.task.headline], outcome.steps, scores
                     job.keep_best(outcome.steps, epoch)
         outcome.eval_seconds += time.perf_counter() - clock
         job.progress.update(phase="training")

@@ -69,7 +69,7 @@ def restore(run: Run, host: Host) -> Restored:
     import torch
 
     from peft_lab.sources.models import find_model, load_tokenizer
-    from peft_lab.training.build import build
+    from peft_lab.training.build import adapt_tokenizer, build
     from peft_lab.training.context import Context
     from peft_lab.training.hardware import open_accelerator
     from peft_lab.training.session import longest_possible
@@ -92,16 +92,11 @@ def restore(run: Run, host: Host) -> Restored:
     accelerator = open_accelerator(recipe.training)
     methods = make_methods(host, recipe)
     with torch.random.fork_rng():
-        tokenizer = load_tokenizer(found)
         generator = torch.Generator().manual_seed(recipe.seed)
-        context = Context(accelerator.device, generator, tokenizer, task, recipe.training.batch_size)
-        before = len(tokenizer)
-        for method in methods:
-            tokenizer = method.adapt_tokenizer(tokenizer, context)
-            context.tokenizer = tokenizer
-        rows = len(tokenizer) if len(tokenizer) != before else None
+        context = Context(accelerator.device, generator, load_tokenizer(found), task, recipe.training.batch_size)
+        rows = adapt_tokenizer(methods, context)
         part = recipe.training.train_head
         built = build(found, methods, record["targets"], context, recipe.seed, part, masks=masks, rows=rows)
     load_weights(built, file)
     longest = longest_possible(found, recipe.training.max_length)
-    return Restored(built, task, record["targets"], tokenizer, accelerator, longest)
+    return Restored(built, task, record["targets"], context.tokenizer, accelerator, longest)

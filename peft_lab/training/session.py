@@ -28,7 +28,6 @@ class Prepared:
 
     job: Any
     context: Any
-    data: Any
     encoded: dict[str, Any]
 
 
@@ -75,7 +74,7 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress) -> 
         ready = prepare(recipe, host, journal, progress)
         job, built = ready.job, ready.job.built
         loaded = time.perf_counter()
-        changes.snapshot(built, journal.path / START)
+        weights.save_weights(built, journal.path / START)  # on disk the starting point takes no memory
         journal.artifact(changes.trainable_by_layer(built))
         counts = cost.count(built)
         journal.update(cost=counts, head=built.head, steps={"planned": None, "done": 0})
@@ -89,7 +88,7 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress) -> 
             if outcome.stopped:
                 weights.save_weights(built, journal.path / LAST)
             weights.load_weights(built, file)
-        finals = _finals(journal, outcome.best_step)
+        finals = {"validation": outcome.best_scores} if outcome.best_scores else {}
         test = ready.encoded.get("test")
         began_test = time.perf_counter()
         if test is not None and not outcome.stopped:
@@ -108,7 +107,7 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress) -> 
             metrics=finals,
             proof=outcome.proof.marks(),
             steps={"planned": outcome.planned, "done": outcome.steps},
-            best=_best(journal, outcome.best_step),
+            best=journal.record.get("best"),
             cost={
                 **counts,
                 "seconds": outcome.train_seconds,
@@ -130,7 +129,7 @@ def prepare(recipe: Recipe, host: Host, journal: Journal, progress: Progress) ->
     from peft_lab.sources.datasets import load_data
     from peft_lab.sources.models import find_model, load_tokenizer
     from peft_lab.training.batches import Batcher, encode
-    from peft_lab.training.build import build
+    from peft_lab.training.build import adapt_tokenizer, build
     from peft_lab.training.context import Context
     from peft_lab.training.cost import PeakMemory
     from peft_lab.training.hardware import describe_hardware, open_accelerator
@@ -152,25 +151,20 @@ def prepare(recipe: Recipe, host: Host, journal: Journal, progress: Progress) ->
     journal.update(data=data.describe(), fingerprints=prints, targets=targets, headline=task.headline, task=data.task)
     methods = make_methods(host, recipe)
     generator = torch.Generator().manual_seed(recipe.seed)
-    tokenizer = load_tokenizer(found)
-    context = Context(accelerator.device, generator, tokenizer, task, settings.batch_size)
-    before = len(tokenizer)
-    for method in methods:
-        tokenizer = method.adapt_tokenizer(tokenizer, context)
-        context.tokenizer = tokenizer
+    context = Context(accelerator.device, generator, load_tokenizer(found), task, settings.batch_size)
+    vocabulary = adapt_tokenizer(methods, context)
     longest = longest_possible(found, settings.max_length, journal)
     encoded = {}
     for split, rows in data.splits.items():
-        encoded[split] = encode(rows, task.encode_labels(rows, targets), tokenizer, longest)
+        encoded[split] = encode(rows, task.encode_labels(rows, targets), context.tokenizer, longest)
         if encoded[split].cut:
             journal.note(
                 f"{encoded[split].cut} of {len(rows)} {split} texts are longer than {longest} tokens and were cut"
             )
-    batcher = Batcher(tokenizer, accelerator.device)
+    batcher = Batcher(context.tokenizer, accelerator.device)
     context.train, context.batcher = encoded["train"], batcher
     progress.update(phase="loading model")
-    rows_wanted = len(tokenizer) if len(tokenizer) != before else None
-    built = build(found, methods, targets, context, recipe.seed, settings.train_head, rows=rows_wanted)
+    built = build(found, methods, targets, context, recipe.seed, settings.train_head, rows=vocabulary)
     for text in found.notes:
         journal.note(text)
     if accelerator.num_processes > 1:
@@ -192,7 +186,7 @@ def prepare(recipe: Recipe, host: Host, journal: Journal, progress: Progress) ->
         log=_logger(journal, progress),
         keep_best=_keeper(built, journal),
     )
-    return Prepared(job, context, data, encoded)
+    return Prepared(job, context, encoded)
 
 
 def longest_possible(found: Any, wanted: int, journal: Journal | None = None) -> int:
@@ -225,18 +219,6 @@ def _keeper(built: Built, journal: Journal) -> Any:
         journal.update(best={"step": step, "epoch": epoch}, steps={**journal.record["steps"], "done": step})
 
     return keep
-
-
-def _finals(journal: Journal, best_step: int | None) -> dict[str, Any]:
-    """Validation scores of the best state, as they were measured then."""
-    for point in journal.run.points:
-        if point["split"] == "validation" and point["step"] == best_step:
-            return {"validation": {k: v for k, v in point.items() if k not in ("step", "epoch", "split", "seconds")}}
-    return {}
-
-
-def _best(journal: Journal, step: int | None) -> dict[str, Any] | None:
-    return journal.record.get("best") if step is not None else None
 
 
 def _artifacts(ready: Prepared, journal: Journal) -> dict[str, tuple[float, float, int]]:
