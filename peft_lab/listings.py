@@ -229,6 +229,11 @@ def headline(run: Run) -> float | None:
     return None
 
 
+def _final_scores(run: Run) -> Mapping[str, float]:
+    """All metrics on test, else on validation."""
+    return run.metrics.get("test", run.metrics.get("validation", {}))
+
+
 def _trainable(cost: Mapping[str, Any]) -> str:
     if not cost.get("total"):
         return "-"
@@ -243,10 +248,9 @@ def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
 
     rows: list[list[Any]] = []
     ordered = sorted(chosen, key=lambda r: (headline(r) is None, -(headline(r) or 0.0)))
-    metrics = list(dict.fromkeys(m for r in ordered for m in r.metrics.get("test", r.metrics.get("validation", {}))))
-    metrics = [m for m in metrics if m != "loss"]
+    metrics = [m for m in dict.fromkeys(m for r in ordered for m in _final_scores(r)) if m != "loss"]
     for run in ordered:
-        scores = run.metrics.get("test", run.metrics.get("validation", {}))
+        scores = _final_scores(run)
         cost = run.cost
         rows.append(
             [

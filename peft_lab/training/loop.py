@@ -83,7 +83,7 @@ def fit(job: Job) -> Outcome:
         clock = time.perf_counter()
         if job.validation is not None:
             job.progress.update(phase="evaluating")
-            scores = _evaluate(job)
+            scores = score(job, job.validation)
             outcome.stopped = scores is None
             if scores is not None:
                 job.log(step=outcome.steps, epoch=epoch, split="validation", seconds=outcome.train_seconds, **scores)
@@ -121,16 +121,16 @@ def fit(job: Job) -> Outcome:
             job.memory.sample()
             shown_loss = loss if shown_loss is None else 0.9 * shown_loss + 0.1 * loss
             seconds = outcome.train_seconds + time.perf_counter() - clock
+            epoch = outcome.steps / steps_an_epoch
             job.progress.update(
                 step=outcome.steps,
                 steps=planned,
-                epoch=outcome.steps / steps_an_epoch,
+                epoch=epoch,
                 loss=shown_loss,
                 seconds=seconds,
                 left_seconds=seconds / outcome.steps * (planned - outcome.steps),
                 texts_per_second=outcome.texts / seconds,
             )
-            epoch = outcome.steps / steps_an_epoch
             job.log(
                 step=outcome.steps,
                 epoch=epoch,
@@ -195,13 +195,8 @@ def make_optimizer(built: Built, training: Training) -> torch.optim.Optimizer:
         {"params": [p for p in steady if p.numel()], "weight_decay": 0.0},
     ]
     # One fused kernel over all tensors: five times as fast as a loop on a CPU. MPS has its own default.
-    fused = True if built_device(built) in ("cpu", "cuda") else None
+    fused = True if next(built.model.parameters()).device.type in ("cpu", "cuda") else None
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=training.learning_rate, fused=fused)
-
-
-def built_device(built: Built) -> str:
-    """Type of the device the model is on."""
-    return next(built.model.parameters()).device.type
 
 
 def schedule(training: Training, planned: int) -> Callable[[int], float]:
@@ -230,11 +225,11 @@ def gathered(batches: Iterable[Batch], size: int) -> Iterable[list[Batch]]:
         yield group
 
 
-def _evaluate(job: Job) -> dict[str, float] | None:
-    assert job.validation is not None
+def score(job: Job, data: Encoded) -> dict[str, float] | None:
+    """Metrics and loss of a split for the state as it is; None when a stop was asked for half-way."""
     return evaluate(
         job.built.model,
-        job.validation,
+        data,
         task=job.task,
         targets=job.targets,
         batcher=job.batcher,

@@ -66,7 +66,6 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress) -> 
     import torch
 
     from peft_lab.training import changes, cost, loop, weights
-    from peft_lab.training.evaluation import evaluate
 
     began = time.perf_counter()
     # The person's own random numbers go on as if nothing had been drawn from them.
@@ -93,8 +92,7 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress) -> 
         began_test = time.perf_counter()
         if test is not None and not outcome.stopped:
             progress.update(phase="testing")
-            shared = {"task": job.task, "targets": job.targets, "batcher": job.batcher, "accelerator": job.accelerator}
-            scores = evaluate(built.model, test, **shared, size=recipe.training.eval_batch_size, stop=progress.stopping)
+            scores = loop.score(job, test)
             if scores is not None:
                 finals["test"] = scores
         outcome.eval_seconds += time.perf_counter() - began_test

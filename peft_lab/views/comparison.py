@@ -51,7 +51,7 @@ class Comparison(View):
 
     def draw(self, runs: Sequence[RunView]) -> Drawing:
         """Draw all runs that have a result."""
-        headline = getattr(runs[0], "headline", "accuracy") if runs else "accuracy"
+        headline = runs[0].headline if runs else "accuracy"
         split = "test" if any(headline in run.metrics.get("test", {}) for run in runs) else "validation"
         axis = AXES[self.options.against]
         groups, left_out = _groups(runs, split, headline, axis.read)

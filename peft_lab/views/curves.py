@@ -25,7 +25,7 @@ class Curves(View):
 
     def draw(self, runs: Sequence[RunView]) -> Drawing:
         """Draw the runs into the same two axes."""
-        headline = getattr(runs[0], "headline", "accuracy")
+        headline = runs[0].headline
         figure = new_figure(9.6, 3.4 if len(runs) < 6 else 3.8)
         left, right = figure.subplots(1, 2, sharex=True)
         tidy(left, "Training loss", "step")
