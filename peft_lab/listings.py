@@ -17,8 +17,8 @@ from peft_lab.run import Run, list_runs
 from pluggy_specs import Method
 
 if TYPE_CHECKING:
+    from peft_lab.bench import Bench
     from peft_lab.host import Host
-    from peft_lab.lab import Lab
     from peft_lab.present.stack import Stack
 
 QUESTIONS = {
@@ -29,7 +29,7 @@ QUESTIONS = {
 }
 
 
-def status(lab: Lab) -> Table:
+def status(lab: Bench) -> Table:
     """Device, precision, model, data, runs, and what to type next."""
     known = list_runs(lab.folder)
     problems = len(lab.host.problems)

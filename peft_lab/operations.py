@@ -81,9 +81,9 @@ def operation(*examples: str) -> Callable[[F], F]:
 
 
 def operations_of(cls: type) -> dict[str, Operation]:
-    """All operations of a class, in the order they are written."""
+    """All operations of a class and its bases, in the order they are written."""
     found = {}
-    for name, function in vars(cls).items():
+    for name, function in ((n, f) for part in cls.__mro__ for n, f in vars(part).items()):
         if hasattr(function, "_operation_examples"):
             operation = _read(name, function)
             found[operation.name] = operation

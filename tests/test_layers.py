@@ -27,10 +27,16 @@ LAYERS = (
         "plugins that happen to come with the package; none knows another",
     ),
     (("peft_lab.training",), "from a recipe to a run: build, loop, evaluation, proof, journal"),
+    (("peft_lab.keeping",), "what was trained, outside its run: adapters saved, loaded, merged; the equal script"),
     (("peft_lab.study",), "many recipes, and where they are trained"),
     (("peft_lab.listings",), "what the lab's listings show"),
-    (("peft_lab.lab",), "every operation as an ordinary method"),
-    (("peft_lab.notebook", "peft_lab.testing"), "skins over the lab: magics, help, live display; checks for authors"),
+    (("peft_lab.bench",), "what operations stand on: plugins, runs, the model and data at hand"),
+    (("peft_lab.commands",), "operations, by what they are for"),
+    (("peft_lab.lab",), "all operations in one class"),
+    (
+        ("peft_lab.notebook", "peft_lab.cli", "peft_lab.__main__", "peft_lab.testing"),
+        "skins over the lab: magics, help, live display; the command line; checks for authors",
+    ),
     (("peft_lab",), "the package itself: two functions for IPython and the name Lab"),
 )
 PLUGINS = ("sources", "tasks", "methods", "views")

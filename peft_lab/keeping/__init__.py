@@ -1,0 +1,1 @@
+"""What was trained, outside its run: saved, loaded, merged, written as a plain script."""
