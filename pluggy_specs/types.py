@@ -94,6 +94,9 @@ class Method:
     Options: ClassVar[type[BaseModel]] = Options
     training: ClassVar[Mapping[str, Any]] = {}
     """Training settings used where the person says nothing: ``{"learning_rate": 1e-3}``."""
+    peft_config: Any = None
+    """Set by :meth:`attach` of a method that is one tuner of Hugging Face PEFT: its config. What was trained is then
+    saved in PEFT's own layout."""
 
     def __init__(self, options: BaseModel | None = None) -> None:
         self.options: Any = options if options is not None else self.Options()
@@ -101,6 +104,13 @@ class Method:
     def adapt_tokenizer(self, tokenizer: Any, context: MethodContext) -> Any:
         """Change how text is cut into units; return the tokenizer to use. Runs before the model is loaded."""
         return tokenizer
+
+    def positions(self, config: Any) -> int:
+        """Positions taken from a text, such as virtual tokens before it; the longest text is that much shorter.
+
+        Asked before texts are cut and the model is loaded; ``config`` is the model's.
+        """
+        return 0
 
     def attach(self, model: torch.nn.Module, context: MethodContext) -> torch.nn.Module | None:
         """Mark what trains (``requires_grad_(True)``) or add modules. Everything arrives frozen.
