@@ -13,22 +13,27 @@ import pandas as pd
 import pytest
 
 import peft_lab.sources as sources
+from peft_lab.asking import asking
 from peft_lab.data_spec import DataSpec
 from peft_lab.errors import DataProblem, UnknownName
 from peft_lab.sources import hub
-from peft_lab.sources.datasets import Data, keep_table, load_data
+from peft_lab.sources.datasets import Data, load_data
 from peft_lab.sources.splitting import draw
+from peft_lab.sources.tables import keep_table
 from pluggy_specs import DatasetSource
 
 
 class TinyHost:
-    """The two calls that loading needs."""
+    """The three calls that loading needs."""
 
     def __init__(self, *more: DatasetSource) -> None:
         self.known = {source.name: source for source in (*sources.register_datasets(), *more)}
 
     def offers(self, kind: str) -> dict[str, Any]:
         return {name: SimpleNamespace(item=item) for name, item in self.known.items()} if kind == "datasets" else {}
+
+    def asking(self, kind: str, name: str, hook: str) -> Any:
+        return asking(kind, name, hook)
 
     def find(self, kind: str, name: str) -> DatasetSource:
         if name not in self.known:
@@ -318,7 +323,7 @@ def test_labels_stripped_and_look_alikes_named(tmp_path: Path) -> None:
     data = load(csv(tmp_path / "a.csv", rows))
     assert set(data.splits["train"]["label"]) == {"pay", "hr", "HR"}
     assert "blanks around 20 labels of train removed" in data.notes
-    assert "labels that differ only by case or blanks are kept apart: 'HR' / 'hr'" in data.notes
+    assert "labels that differ only by case, blanks or invisible characters are kept apart: 'HR' / 'hr'" in data.notes
 
 
 @pytest.mark.parametrize("values", [[0, 1], [0.0, 1.0], ["0", "1"], [False, True]])
@@ -390,14 +395,15 @@ def test_limit_keeps_validation_and_every_label(tmp_path: Path) -> None:
 
 
 def test_draw_takes_what_is_asked_for_and_leaves_one_of_each() -> None:
-    labels = ["a"] * 10 + ["b"] * 2 + ["c"]
+    labels = np.array([0] * 10 + [1] * 2 + [2])
     for count in range(1, 14):
         drawn = draw(labels, np.arange(13), count, 0, leave=1, least=0)
         assert len(set(drawn.tolist())) == len(drawn) == min(count, 10)
-        assert {labels[i] for i in set(range(13)) - set(drawn.tolist())} == {"a", "b", "c"}
+        assert set(labels[np.setdiff1d(np.arange(13), drawn)]) == {0, 1, 2}
         drawn = draw(labels, np.arange(13), count, 0, leave=0, least=1)
         assert len(drawn) == max(count, 3) if count < 3 else len(drawn) == count
     assert draw(labels, np.arange(13), 4, 0, leave=1, least=0).tolist() == [2, 4, 6, 8]  # frozen for good
+    assert draw(None, np.arange(13), 4, 0, leave=1, least=0).tolist() == [4, 6, 10, 11]
 
 
 # --- what cannot be used ---------------------------------------------------------------------------------------------
@@ -414,11 +420,13 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "none.json").write_text("[]")
     assert "none.json has no rows" in refusal(tmp_path / "none.json")
     (tmp_path / "a.xlsx").write_text("x")
-    assert ".xlsx cannot be read. CSV" in refusal(tmp_path / "a.xlsx")
+    assert "a.xlsx is an Excel workbook" in refusal(tmp_path / "a.xlsx")
     (tmp_path / "a.pkl").write_bytes(b"cos\nsystem\n(S'touch gone'\ntR.")
     assert "never loaded" in refusal(tmp_path / "a.pkl")
     (tmp_path / "bad.parquet").write_text("no parquet")
-    assert "bad.parquet cannot be read" in refusal(tmp_path / "bad.parquet")
+    assert "bad.parquet is not a parquet file" in refusal(tmp_path / "bad.parquet")
+    (tmp_path / "cut.parquet").write_bytes(write_as("parquet", tmp_path).read_bytes()[:-9])
+    assert "cut.parquet cannot be read" in refusal(tmp_path / "cut.parquet")
     (tmp_path / "bad.jsonl").write_text('{"text": "a", "label": "b"}\n{"text": oh no}\n')
     assert "bad.jsonl cannot be read" in refusal(tmp_path / "bad.jsonl")
 

@@ -13,6 +13,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 import peft_lab.sources as sources
+from peft_lab.asking import asking
 from peft_lab.errors import ModelProblem, UnknownName
 from peft_lab.sources import models
 from peft_lab.sources.models import find_model, load_model, load_tokenizer
@@ -25,13 +26,16 @@ GPT2 = {"vocab_size": 12, "n_embd": 16, "n_layer": 2, "n_head": 2, "bos_token_id
 
 
 class TinyHost:
-    """The two calls that finding needs."""
+    """The three calls that finding needs."""
 
     def __init__(self, *known: ModelSource) -> None:
         self.known = {source.name: source for source in known or sources.register_models()}
 
     def offers(self, kind: str) -> dict[str, Any]:
         return {name: SimpleNamespace(item=item) for name, item in self.known.items()} if kind == "models" else {}
+
+    def asking(self, kind: str, name: str, hook: str) -> Any:
+        return asking(kind, name, hook)
 
     def find(self, kind: str, name: str) -> ModelSource:
         if name not in self.known:

@@ -72,6 +72,11 @@ def find_columns(sample: Mapping[str, Sequence[Any]], spec: DataSpec) -> Columns
         free = [name for name in free if name not in (text, pair)]
     if label is None:
         label = _by_content(free, sample, spec, "label")
+        if label.strip() in {str(value).strip() for value in sample[label]}:
+            raise DataProblem(
+                f"the first row is taken for the names of the columns, but {label[:40]!r} is a label in other rows",
+                "Put a row with names first, such as: text,label",
+            )
 
     chosen = {"text": text, "text_pair": pair, "label": label}
     guesses = [f"{role}={name}" for role, name in chosen.items() if name is not None and named[role] is None]

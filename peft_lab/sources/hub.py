@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from peft_lab.errors import DataProblem, nearest
-from peft_lab.sources.files import split_of
+from peft_lab.sources.files import Found, split_of
 from peft_lab.sources.quiet import hub_reachable, quiet_datasets
 
-if TYPE_CHECKING:
-    import datasets
 
-
-def read_hub(name: str, registered: Iterable[str]) -> tuple[dict[str, datasets.Dataset], list[str]]:
+def read_hub(name: str, registered: Iterable[str]) -> tuple[dict[str, Found], list[str]]:
     """Return the splits of a hub data set, and the names of those that have no use here.
 
     ``glue/mrpc`` may be an owner and a data set, or a data set and its configuration: both are tried.
@@ -40,12 +36,12 @@ def read_hub(name: str, registered: Iterable[str]) -> tuple[dict[str, datasets.D
     if found is None:
         said = (str(problem).strip().splitlines() or [""])[0].rstrip(".")[:200]
         raise DataProblem(f"{name!r} cannot be loaded from the hub: {said}", instead) from problem
-    splits: dict[str, datasets.Dataset] = {}
+    splits: dict[str, Found] = {}
     unused = []
     for split_name, table in found.items():
         split = split_of(str(split_name)) or split_of(str(split_name).split("_")[0])  # validation_matched
         if split and split not in splits:
-            splits[split] = table
+            splits[split] = Found(table, tuple(file["filename"] for file in table.cache_files))
         else:
             unused.append(str(split_name))
     return splits, unused

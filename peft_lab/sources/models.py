@@ -6,12 +6,15 @@ import hashlib
 import importlib.util
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peft_lab.asking import gave, named
 from peft_lab.errors import ModelProblem, nearest
+from peft_lab.sources.families import fit_tokenizer
 from peft_lab.sources.quiet import hub_reachable, quiet_transformers
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 STRANGE_CODE = {"trust_remote_code": False}
+WHOLE_IN_ITS_FILE = ("TokenizersBackend", "PreTrainedTokenizerFast")
+"""Names that tokenizers of no class of their own are saved under: tokenizer.json says all about them."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,28 @@ class FoundModel:
     """sha256 of the weights files of a local model; the commit of a hub model, where known."""
     notes: list[str] = field(default_factory=list, compare=False)
     """What was settled while loading that a person should know, such as a pad token set."""
+
+    @cached_property
+    def config(self) -> Any:
+        """The config of the model, read once; copy it before changing it.
+
+        Raises:
+            ModelProblem: it cannot be read, or is of a family that transformers does not know.
+        """
+        from transformers import AutoConfig
+
+        try:
+            with quiet_transformers():
+                return AutoConfig.from_pretrained(self.path_or_id, **STRANGE_CODE)
+        except Exception as error:  # a broken file, an unknown family, one that needs code from elsewhere, ...
+            raise ModelProblem(
+                f"the config of {self.name!r} cannot be read: {_said(error)}", "Its folder needs config.json"
+            ) from error
+
+    @cached_property
+    def pad_token_id(self) -> int:
+        """The number of the pad token of its tokenizer."""
+        return int(load_tokenizer(self).pad_token_id)
 
     def note(self, text: str) -> None:
         """Keep a note once."""
@@ -53,10 +80,13 @@ def find_model(name: str, host: Host) -> FoundModel:
     offered = host.offers("models")
     if name in offered:
         source = host.find("models", name)
-        try:
-            folder = source.folder()
-        except FileNotFoundError as error:
-            raise ModelProblem(str(error)) from error
+        with host.asking("models", name, "folder"):
+            try:
+                folder = source.folder()
+            except FileNotFoundError as error:
+                raise ModelProblem(str(error)) from error
+            if not isinstance(folder, Path):
+                raise gave("models", name, "folder", named(folder), "the path of a folder")
         return _local(name, folder, source.sha256)
     path = Path(name).expanduser()
     if path.is_dir():
@@ -67,12 +97,18 @@ def find_model(name: str, host: Host) -> FoundModel:
 
 
 def load_tokenizer(found: FoundModel) -> Any:
-    """Return the tokenizer of a model, with a pad token (the end token where it has none)."""
-    from transformers import AutoTokenizer
+    """Return the tokenizer of a model, fitted to its family, with a pad token (the end token where it has none)."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+    config = found.config
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(found.path_or_id, **STRANGE_CODE)
+            tokenizer = AutoTokenizer.from_pretrained(found.path_or_id, config=config, **STRANGE_CODE)
+            kind = get_tokenizer_config(found.path_or_id).get("tokenizer_class")
+            if kind in WHOLE_IN_ITS_FILE and type(tokenizer).__name__ not in WHOLE_IN_ITS_FILE:
+                # transformers takes Qwen2's class for every qwen2 model, which cuts as Qwen2 does, whatever the file.
+                tokenizer = PreTrainedTokenizerFast.from_pretrained(found.path_or_id)
     except Exception as error:  # missing or broken files, a tokenizer that needs another package, ...
         raise ModelProblem(
             f"no tokenizer for {found.name!r}: {_said(error)}", "Its folder needs tokenizer.json"
@@ -88,6 +124,8 @@ def load_tokenizer(found: FoundModel) -> Any:
             )
         tokenizer.pad_token = instead
         found.note(f"pad token set to {instead!r}: the tokenizer had none")
+    fit_tokenizer(tokenizer, config)
+    vars(found)["pad_token_id"] = tokenizer.pad_token_id  # known now: nobody needs to load it again
     return tokenizer
 
 
@@ -96,17 +134,18 @@ def load_model(found: FoundModel, auto_class: str, settings: Mapping[str, Any]) 
     import torch
     import transformers
 
-    pad = load_tokenizer(found).pad_token_id
+    pad = found.pad_token_id
+    config = _with_settings(found, settings)
     try:
         with quiet_transformers():
             model, info = getattr(transformers, auto_class).from_pretrained(
                 found.path_or_id,
+                config=config,
                 dtype=torch.float32,
                 use_safetensors=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
                 **STRANGE_CODE,
-                **settings,
             )
     except Exception as error:  # no safetensors, an architecture without this head, a broken file, ...
         raise _cannot_load(found, auto_class, error) from error
@@ -128,6 +167,29 @@ def load_model(found: FoundModel, auto_class: str, settings: Mapping[str, Any]) 
         had = "had none" if before is None else f"had {before}, its tokenizer {pad}"
         found.note(f"pad token id set to {pad}: the model {had}")
     return model, new
+
+
+def empty_model(found: FoundModel, auto_class: str, settings: Mapping[str, Any]) -> Any:
+    """The same model without its weights, on torch's ``meta`` device: for counting, it takes no memory.
+
+    Raises:
+        ModelProblem: this family has no head of that kind.
+    """
+    import torch
+    import transformers
+
+    try:
+        with quiet_transformers(), torch.device("meta"):
+            return getattr(transformers, auto_class).from_config(_with_settings(found, settings), **STRANGE_CODE)
+    except Exception as error:
+        raise _cannot_load(found, auto_class, error) from error
+
+
+def _with_settings(found: FoundModel, settings: Mapping[str, Any]) -> Any:
+    config = deepcopy(found.config)
+    for name, value in settings.items():
+        setattr(config, name, value)
+    return config
 
 
 def _local(name: str, folder: Path, sha256: str = "") -> FoundModel:
@@ -168,7 +230,9 @@ def _on_hub(name: str, registered: list[str]) -> FoundModel:
         if offline:
             raise ModelProblem(f"no model named {name!r} here, and the hub cannot be reached", instead) from error
         raise ModelProblem(f"{name!r} cannot be loaded from the hub: {_said(error)}", instead) from error
-    return FoundModel(name, name, False, getattr(config, "_commit_hash", None) or "")
+    found = FoundModel(name, name, False, getattr(config, "_commit_hash", None) or "")
+    vars(found)["config"] = config
+    return found
 
 
 def _must_be_this_model(found: FoundModel, model: Any, new: list[str], reshaped: set[str]) -> None:
@@ -204,19 +268,3 @@ def _cannot_load(found: FoundModel, auto_class: str, error: Exception) -> ModelP
 def _said(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[0].rstrip(".")[:200]
-
-
-def position_limit(found: FoundModel) -> int | None:
-    """Return how many tokens a text may have, or None where positions are not counted.
-
-    RoBERTa's positions start after its padding index, so that many of them are not for text.
-    """
-    from transformers import AutoConfig
-
-    with quiet_transformers():
-        config = AutoConfig.from_pretrained(found.path_or_id, **STRANGE_CODE)
-    limit = getattr(config, "max_position_embeddings", None)
-    if not isinstance(limit, int) or limit <= 0:
-        return None
-    offset = (config.pad_token_id or 0) + 1 if "roberta" in config.model_type else 0
-    return limit - offset

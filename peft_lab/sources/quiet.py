@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import threading
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlparse
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 
 @contextmanager
@@ -43,16 +46,46 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """No warnings of ``peft`` inside: they speak of settings that a person did not choose. Afterwards as before."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
 def hub_reachable(seconds: float = 3.0) -> bool:
     """Say whether the hub can be asked, at once: the libraries themselves retry for half a minute."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return False
     place = urlparse(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
-    if getproxies().get(place.scheme):
-        return True
+    host = place.hostname or "huggingface.co"
+    proxy = getproxies().get(place.scheme)
+    if proxy and not proxy_bypass(host):  # then the proxy is what must answer
+        place = urlparse(proxy if "//" in proxy else f"//{proxy}")
+        host = place.hostname or ""
     try:
-        port = place.port or (80 if place.scheme == "http" else 443)
-        socket.create_connection((place.hostname or "huggingface.co", port), timeout=seconds).close()
-    except OSError:
+        port = place.port or (443 if place.scheme == "https" else 80)
+    except ValueError:  # a port that is no number
         return False
-    return True
+    return _answers(host, port, seconds)
+
+
+def _answers(host: str, port: int, seconds: float) -> bool:
+    """Whether somebody listens there. Looking up a name knows no timeout, so that it is not waited for."""
+    answers: list[bool] = []
+
+    def ask() -> None:
+        with suppress(OSError, UnicodeError):
+            socket.create_connection((host, port), timeout=seconds).close()
+            answers.append(True)
+
+    asked = threading.Thread(target=ask, daemon=True, name="peft_lab looks for the hub")
+    asked.start()
+    asked.join(seconds + 0.5)
+    return bool(answers)

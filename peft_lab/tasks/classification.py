@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class Classification(Task):
 
     def targets(self, train: Table) -> Mapping[str, Any]:
         """Labels in alphabetical order, so that the same data always gives the same numbers."""
-        return {"labels": sorted({str(row["label"]) for row in train})}
+        return {"labels": sorted(set(_labels(train)))}
 
     def model_settings(self, targets: Mapping[str, Any]) -> Mapping[str, Any]:
         """Number of labels and their names, kept in the model's config."""
@@ -37,7 +37,7 @@ class Classification(Task):
     def encode_labels(self, rows: Table, targets: Mapping[str, Any]) -> Sequence[int]:
         """Index of each label."""
         index = {name: i for i, name in enumerate(targets["labels"])}
-        return [index[str(row["label"])] for row in rows]
+        return [index[label] for label in _labels(rows)]
 
     def outputs(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         """Logits, [batch, label]."""
@@ -68,3 +68,12 @@ class Classification(Task):
         shifted = np.exp(shifted - shifted.max(-1, keepdims=True))
         shares = shifted / shifted.sum(-1, keepdims=True)
         return [[(targets["labels"][i], float(row[i])) for i in np.argsort(-row)] for row in shares]
+
+
+def _labels(rows: Table) -> Iterator[str]:
+    """Labels in the order of the rows; a Dataset gives them in batches, without reading a text."""
+    if not hasattr(rows, "select_columns"):
+        yield from (str(row["label"]) for row in rows)
+        return
+    for batch in rows.select_columns(["label"]).iter(10_000):
+        yield from map(str, batch["label"])
