@@ -1,8 +1,21 @@
 """BitFit trains exactly the biases its paper trains: golds of published counts."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig, LlamaConfig, RobertaConfig
+from transformers import (
+    AlbertConfig,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    DebertaV2Config,
+    DistilBertConfig,
+    GPT2Config,
+    LlamaConfig,
+    ModernBertConfig,
+    Qwen2Config,
+    RobertaConfig,
+)
 
 from peft_lab.errors import MethodRefused
 from peft_lab.methods.bitfit import BitFit, BitFitOptions
@@ -18,15 +31,24 @@ def attached(config, *biases):
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(config)
     freeze(model)
-    BitFit(BitFitOptions(biases=biases or ("all",))).attach(model, None)
+    BitFit(BitFitOptions(biases=biases or ("all",))).attach(model, beside_the_head(model))
     return model
+
+
+def beside_the_head(model):
+    """What a method is told where the core trains only what sits on the base model, as in the paper."""
+    return SimpleNamespace(head=frozenset(top(model)))
+
+
+def top(model):
+    return {n for n in head_names(model) if not n.startswith(f"{model.base_model_prefix}.")}
 
 
 def counts(model):
     """Biases outside the classifier, and all that trains once the core has added the classifier."""
-    top = {n for n in head_names(model) if not n.startswith(f"{model.base_model_prefix}.")}
-    trains = {n: p.numel() for n, p in model.named_parameters() if p.requires_grad or n in top}
-    return sum(v for n, v in trains.items() if n not in top), sum(trains.values())
+    head = top(model)
+    trains = {n: p.numel() for n, p in model.named_parameters() if p.requires_grad or n in head}
+    return sum(v for n, v in trains.items() if n not in head), sum(trains.values())
 
 
 @pytest.mark.parametrize(
@@ -56,7 +78,7 @@ def test_chosen_by_module_not_by_a_part_of_the_name():
         model = AutoModelForSequenceClassification.from_config(config)
         model.bert.bias_free_gate = torch.nn.Linear(4, 4, bias=False)
     freeze(model)
-    BitFit().attach(model, None)
+    BitFit().attach(model, beside_the_head(model))
     trained = [n for n, p in model.named_parameters() if p.requires_grad]
     assert trained and all(n.endswith(".bias") for n in trained)
 
@@ -75,7 +97,28 @@ def test_a_model_without_biases_is_refused():
 
 
 def test_a_kind_that_the_model_lacks_is_refused():
-    from transformers import GPT2Config
-
     with pytest.raises(MethodRefused, match="no module of this model is a query"):
         attached(GPT2Config(n_layer=1, n_embd=32, n_head=2, pad_token_id=0), "query")
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "ends"),
+    [
+        (DebertaV2Config(num_hidden_layers=1, vocab_size=50), "value", ["attention.self.value_proj"]),
+        (AlbertConfig(num_hidden_layers=1, vocab_size=50), "query", ["attention.query"]),
+        (AlbertConfig(num_hidden_layers=1, vocab_size=50), "output", ["attention.dense", "ffn_output"]),
+        (Qwen2Config(num_hidden_layers=1, vocab_size=50), "key", ["self_attn.k_proj"]),
+        (GPT2Config(n_layer=1, vocab_size=50), "intermediate", ["mlp.c_fc"]),
+        (GPT2Config(n_layer=1, vocab_size=50), "norm", ["ln_1", "ln_2"]),
+    ],
+    ids=lambda value: getattr(value, "model_type", None),
+)
+def test_kinds_by_family(config, kind, ends):
+    trained = [n.removesuffix(".bias") for n, p in attached(config, kind).named_parameters() if p.requires_grad]
+    trained = [n for n in trained if n != "albert.pooler"]
+    assert [n.split(".0.")[-1] for n in trained] == ends
+
+
+def test_biases_of_the_head_are_not_enough():
+    with pytest.raises(MethodRefused, match="none outside its head"):
+        attached(ModernBertConfig(num_hidden_layers=1, vocab_size=50, pad_token_id=0))

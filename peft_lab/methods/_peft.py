@@ -78,8 +78,17 @@ def inject(model: torch.nn.Module, config: Any) -> Any:
     if both := _adapted(model).intersection(config.target_modules or ()):
         raise MethodRefused(f"{min(both)} is adapted by another method already", "Give the two different targets")
     training = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with quiet_peft():
-        tuner = PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type](model, config, adapter_name="default")
+    try:
+        with quiet_peft():
+            tuner = PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type](model, config, adapter_name="default")
+        adapted = any(parameter.requires_grad for parameter in model.parameters())
+    except (NotImplementedError, TypeError, ValueError) as error:
+        if "Conv1D" not in str(error):
+            raise
+        adapted = False
+    if not adapted:  # PEFT said so, or passed over all of them without a word
+        what = "linear layers only, and this model has Conv1D in their place" if _has_conv1d(model) else "nothing of it"
+        raise MethodRefused(f"peft:{config.peft_type.lower()} adapts {what}", "Use lora")
     for parameter in training:  # PEFT froze what an earlier method had let move
         parameter.requires_grad_(True)
     del model.peft_config  # the next tuner would add its layers to this one's
@@ -98,6 +107,8 @@ def effective_change(model: torch.nn.Module) -> Iterator[Artifact]:
         if weight is None:
             continue
         before, merged = weight.detach().double(), deepcopy(layer)
+        base = merged.get_base_layer().weight
+        base.data = base.data.float()  # added to a weight held in bf16, a small change would be rounded away
         try:
             with quiet_peft():
                 merged.merge()
@@ -129,6 +140,12 @@ def _by_module(values: Iterable[float], names: list[str]) -> Array:
     import numpy as np
 
     return Array(np.array(list(values)), ("module",), {"module": names})
+
+
+def _has_conv1d(model: torch.nn.Module) -> bool:
+    from transformers.pytorch_utils import Conv1D
+
+    return any(isinstance(module, Conv1D) for module in model.modules())
 
 
 def _adapted(model: torch.nn.Module) -> set[str]:

@@ -93,7 +93,8 @@ def discover(peft_type: str) -> type[BaseModel]:
             default, text = VIRTUAL_TOKENS, "Number of virtual tokens"
         if annotation is not None and _is_plain(default):
             annotation = annotation | None if default is None else annotation
-            fields[field.name] = (annotation, Field(default, description=text))
+            extra: dict[str, Any] = {"completes": "modules"} if field.name.endswith("_modules") else {}
+            fields[field.name] = (annotation, Field(default, description=text, json_schema_extra=extra))
     settings = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
     return create_model(f"{config.__name__}Options", __config__=settings, __doc__=f"Options of {peft_type}.", **fields)
 

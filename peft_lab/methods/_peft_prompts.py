@@ -21,6 +21,10 @@ class PromptMethod(Method):
 
     peft_type: ClassVar[str]
 
+    def positions(self, config: Any) -> int:
+        """Virtual tokens are counted like those of the text, before it."""
+        return int(self.options.num_virtual_tokens)
+
     def attach(self, model: torch.nn.Module, context: MethodContext) -> torch.nn.Module:
         """Wrap the model, where PEFT and the model agree on how virtual tokens get in."""
         from peft import get_peft_model
@@ -31,29 +35,27 @@ class PromptMethod(Method):
         decoder = "past_key_values" in signature(model.forward).parameters
         if self.peft_type in AS_PAST and not (decoder or _takes_past(model)):
             raise MethodRefused(
-                f"{self.name} hands trained keys and values to a model; {config.model_type} takes none", "Use lora"
+                f"{self.name} hands trained keys and values to a model; {config.model_type} takes none",
+                "Use peft:p_tuning",
             )
-        if self.peft_type not in AS_PAST and decoder:
-            # With vectors instead of token ids, transformers reads the last position, which is padding in most rows.
-            raise MethodRefused(
-                f"{self.name} hides the token ids by which {config.model_type}'s head finds the end of a text",
-                "Use peft:prefix_tuning",
-            )
-        shape = {
-            "token_dim": config.hidden_size,
-            "num_layers": config.num_hidden_layers,
-            "num_attention_heads": config.num_attention_heads,
-            "num_transformer_submodules": 1,
-        }
+        given = config_class(self.peft_type)(
+            task_type="SEQ_CLS",
+            token_dim=config.hidden_size if self.peft_type in AS_PAST else _embedding_size(model),
+            num_layers=config.num_hidden_layers,
+            num_attention_heads=config.num_attention_heads,
+            num_transformer_submodules=1,
+            **self.options.model_dump(),
+        )
         training = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if decoder and self.peft_type not in AS_PAST:
+            _show_where_texts_end(model)
         with quiet_peft():
-            given = config_class(self.peft_type)(task_type="SEQ_CLS", **shape, **self.options.model_dump())
             wrapped = get_peft_model(model, given)
+        self.peft_config = given
         for parameter in training:  # PEFT froze what an earlier method had let move
             parameter.requires_grad_(True)
         if self.peft_type == "MULTITASK_PROMPT_TUNING":
             answer_task_zero(wrapped)
-        _guard_positions(wrapped, given.num_virtual_tokens, self.name)
         return wrapped
 
 
@@ -70,28 +72,42 @@ def answer_task_zero(module: torch.nn.Module) -> None:
 
 
 def _takes_past(model: torch.nn.Module) -> bool:
-    base = getattr(model, getattr(model, "base_model_prefix", ""), model)
-    return "past_key_values" in signature(base.forward).parameters
+    return "past_key_values" in signature(_base(model).forward).parameters
 
 
-def _guard_positions(model: torch.nn.Module, tokens: int, name: str) -> None:
-    """Virtual tokens take positions from the text; without this a long text ends in a tensor size error."""
-    from torch.nn import Embedding
+def _embedding_size(model: Any) -> int:
+    """ALBERT and ELECTRA may embed tokens in fewer dimensions than their layers have."""
+    return int(model.get_input_embeddings().weight.shape[1])
 
-    tables = [
-        m for n, m in model.named_modules() if isinstance(m, Embedding) and n.endswith(("position_embeddings", "wpe"))
-    ]
-    if not tables:
-        return
-    # RoBERTa counts positions from its padding index on.
-    room = tables[0].num_embeddings - (0 if tables[0].padding_idx is None else tables[0].padding_idx + 1) - tokens
 
-    def check(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        texts = args[0] if args else kwargs["input_ids"]
-        if texts.shape[1] > room:
-            raise MethodRefused(
-                f"{name} takes {tokens} positions, and a text of {texts.shape[1]} tokens has no room beside them",
-                f"Say --max-length {room}",
-            )
+def _show_where_texts_end(model: Any) -> None:
+    """Let a decoder's head read the state of each text's last token.
 
-    model.register_forward_pre_hook(check, with_kwargs=True)
+    Given token ids, transformers finds that token; given vectors, it takes the last position, which is padding in all
+    but the longest texts of a batch. So the head is given ids that only tell text from padding, and the base vectors.
+    """
+    import torch
+
+    held: dict[str, torch.Tensor] = {}
+    pad = model.config.pad_token_id
+
+    def for_the_head(_: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        vectors, mask = kwargs.get("inputs_embeds"), kwargs.get("attention_mask")
+        held.clear()
+        if vectors is None or mask is None:
+            return None
+        held["inputs_embeds"] = vectors
+        ids = torch.where(mask.bool(), pad + 1, pad)
+        return args, {**kwargs, "inputs_embeds": None, "input_ids": ids}
+
+    def for_the_base(_: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        if not held:
+            return None
+        return (None, *args[1:]), {**kwargs, "inputs_embeds": held.pop("inputs_embeds")}
+
+    model.register_forward_pre_hook(for_the_head, with_kwargs=True)
+    _base(model).register_forward_pre_hook(for_the_base, with_kwargs=True)
+
+
+def _base(model: Any) -> Any:
+    return getattr(model, getattr(model, "base_model_prefix", ""), model)

@@ -12,14 +12,17 @@ from pluggy_specs import Method, MethodContext, MethodRefused, Options
 if TYPE_CHECKING:
     import torch
 
-# Module paths within a layer. BERT and RoBERTa name them as on the left, DistilBERT as on the right.
+# Module paths within a layer, as BERT and its kin, DistilBERT, ALBERT, Llama and its kin, and GPT-2 name them. Families
+# that join query, key and value in one module have one bias for the three.
 PARTS = {
-    "query": r"attention\.self\.query|attention\.q_lin",
-    "key": r"attention\.self\.key|attention\.k_lin",
-    "value": r"attention\.self\.value|attention\.v_lin",
-    "intermediate": r"intermediate\.dense|ffn\.lin1",
-    "output": r"(attention\.)?output\.dense|attention\.out_lin|ffn\.lin2",
-    "norm": r"(attention\.)?output\.LayerNorm|sa_layer_norm|output_layer_norm",
+    "query": r"attention\.(self\.)?query(_proj)?|attention\.q_lin|self_attn\.q_proj",
+    "key": r"attention\.(self\.)?key(_proj)?|attention\.k_lin|self_attn\.k_proj",
+    "value": r"attention\.(self\.)?value(_proj)?|attention\.v_lin|self_attn\.v_proj",
+    "intermediate": r"intermediate\.dense|ffn\.lin1|ffn|mlp\.(gate|up)_proj|mlp\.c_fc|mlp\.Wi",
+    "output": r"(attention\.)?output\.dense|attention\.out_lin|ffn\.lin2|attention\.dense|ffn_output"
+    r"|self_attn\.o_proj|mlp\.down_proj|(attn|mlp)\.c_proj|(attn|mlp)\.Wo",
+    "norm": r"(attention\.)?(output\.)?LayerNorm|sa_layer_norm|output_layer_norm|full_layer_layer_norm|ln_[12]"
+    r"|(attn|mlp)_norm",
 }
 Part = Literal["all", "query", "key", "value", "intermediate", "output", "norm"]
 
@@ -49,12 +52,14 @@ class BitFit(Method):
         wanted = [re.compile(rf"\.\d+\.({PARTS[p]})$") for p in self.options.biases if p != "all"]
         every = "all" in self.options.biases
         found = {name: bias for name, module in model.named_modules() if (bias := _bias(module)) is not None}
-        if not found:
-            raise MethodRefused("bitfit trains biases, and this model has none", "Try lora")
-        chosen = {n for n in found if every or n.endswith("pooler.dense") or any(w.search(n) for w in wanted)}
-        if not chosen - {n for n in found if n.endswith("pooler.dense")}:
+        found = {name: bias for name, bias in found.items() if f"{name}.bias" not in context.head}
+        body = {n for n in found if not re.search(r"pooler(\.dense)?$", n)}
+        if not body:
+            raise MethodRefused("bitfit trains biases, and this model has none outside its head", "Try lora")
+        chosen = {n for n in body if every or any(w.search(n) for w in wanted)}
+        if not chosen:
             raise MethodRefused(f"no module of this model is a {' or '.join(self.options.biases)}", "Say --biases all")
-        for name in chosen:
+        for name in chosen | (set(found) - body):
             found[name].requires_grad_(True)
 
 

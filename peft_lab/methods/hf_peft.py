@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 REFUSED = {
     "XLORA": ("mixes LoRA adapters that were trained before, and needs their folders", "Use lora"),
+    "LILY": (
+        "mixes its experts by the mean over all texts of a batch: an answer would depend on the texts beside it",
+        "Use lora",
+    ),
     "CPT": ("is made for generating text after examples, with a loss of its own", "Use peft:prefix_tuning"),
 }
 # Sizes that must divide the layers; by default the largest divisor up to PEFT's own default is taken.
@@ -73,6 +77,10 @@ class TunerMethod(Method):
         if self.peft_type in FITTED:
             option, most = FITTED[self.peft_type]
             given[option] = given[option] or _fitting(model, given["target_modules"], most)
+        if self.peft_type in ("FROD", "SHIRA"):
+            import torch
+
+            torch.sparse.check_sparse_tensor_invariants.disable()  # as it is, but said, so that nothing warns of it
         if self.peft_type == "FROD":
             given["progressbar"] = False
         if self.peft_type == "ADALORA":
@@ -84,6 +92,7 @@ class TunerMethod(Method):
         if self.peft_type == "IA3" and config.feedforward_modules is None and not self._usual(model):
             config.feedforward_modules = []
         inject(model, config)
+        self.peft_config = config
         if self.peft_type == "POLY":
             for name in config.target_modules:
                 answer_task_zero(model.get_submodule(name))
@@ -101,7 +110,8 @@ class TunerMethod(Method):
         given["adapter_layers"] = given["adapter_layers"] or model.config.num_hidden_layers
         training = [parameter for parameter in model.parameters() if parameter.requires_grad]
         with quiet_peft():
-            AdaptionPromptModel(model, {"default": config_class(self.peft_type)(**given)}, "default")
+            self.peft_config = config_class(self.peft_type)(**given)
+            AdaptionPromptModel(model, {"default": self.peft_config}, "default")
         for parameter in training:
             parameter.requires_grad_(True)
 
@@ -112,7 +122,8 @@ class TunerMethod(Method):
         if model.config.is_encoder_decoder or not _is_decoder(model):
             raise MethodRefused(f"{self.name} needs a decoder with its blocks in a list (llama, qwen, ...)", "Use lora")
         with quiet_peft():
-            wrapped: Any = get_peft_model(model, config_class(self.peft_type)(**self.options.model_dump()))
+            self.peft_config = config_class(self.peft_type)(**self.options.model_dump())
+            wrapped: Any = get_peft_model(model, self.peft_config)
         # The state after the last block goes nowhere, and a shared embedding table is the base model's.
         last = [module for module in wrapped.modules() if hasattr(module, "shadow_update_gate")][-1]
         unused = [last.shadow_update_gate, last.shadow_update_transform]

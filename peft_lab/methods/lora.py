@@ -23,7 +23,10 @@ class LoraOptions(Options):
     alpha: float = Field(16, gt=0, description="the change counts alpha / rank times")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of inputs that A does not see")
     targets: tuple[Kind | str, ...] = Field(
-        ("query-value",), min_length=1, description="kinds of linear layers, or ends of their names"
+        ("query-value",),
+        min_length=1,
+        description="kinds of linear layers, or ends of their names",
+        json_schema_extra={"completes": "modules"},
     )
     rslora: bool = Field(False, description="count alpha / √rank times, for large ranks")
     dora: bool = Field(False, description="train the length of each row of the weight apart from its direction")
@@ -53,6 +56,7 @@ class Lora(Method):
             use_dora=options.dora,
         )
         inject(model, config)
+        self.peft_config = config
 
     def artifacts(self, model: torch.nn.Module, context: MethodContext) -> Iterator[Artifact]:
         """The change of the weights in effect: B A says little about where it went."""

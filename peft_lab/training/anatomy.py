@@ -41,6 +41,16 @@ def head_names(model: torch.nn.Module) -> list[str]:
     return [n for n in names if (base and not n.startswith(base)) or n.startswith(f"{base}pooler.")]
 
 
+def head_of(model: torch.nn.Module) -> dict[str, int]:
+    """Parts of the task head with their entries: ``{"pooler.dense": 16512, "classifier": 258}``."""
+    prefix = f"{getattr(model, 'base_model_prefix', '')}."
+    parts: dict[str, int] = {}
+    for name in head_names(model):
+        part = name.removeprefix(prefix).rpartition(".")[0]
+        parts[part] = parts.get(part, 0) + model.get_parameter(name).numel()
+    return parts
+
+
 def places(model: torch.nn.Module, head: Iterable[str]) -> dict[str, Place]:
     """The place of every parameter, by its present name."""
     head = set(head)
@@ -57,6 +67,9 @@ def _place(module: str, in_head: bool) -> Place:
     parts = module.split(".")
     if in_head:
         return Place(HEAD, _readable(parts[1:] if "pooler" in parts[1:] else parts))
+    if "albert_layers" in parts:  # layers within a group of layers that share their weights; nearly always one
+        within = parts.index("albert_layers")
+        parts = [*parts[:within], *(parts[within + 2 :] if parts[within + 1] == "0" else parts[within:])]
     number = next((i for i, part in enumerate(parts) if part.isdigit()), None)
     if number is not None:
         return Place(parts[number], _readable(parts[number + 1 :] or parts))
