@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from peft_lab.asking import asking
 from peft_lab.errors import MethodRefused, NothingLearned, PeftLabError
 from peft_lab.training.anatomy import bare_name, head_names
+from peft_lab.training.answers import usable_masks, usable_model, usable_tokenizer
 from peft_lab.training.masks import MaskedEntries, freeze
+from peft_lab.training.randomness import seed_everything
 from peft_lab.training.weights import base_tensors
 from pluggy_specs import Method
 
@@ -31,6 +33,8 @@ class Built:
     base: dict[int, torch.Tensor]
     """Tensors of the base model by identity."""
     masked: MaskedEntries | None = None
+    precision_note: str = ""
+    """What is held in bf16, in words; empty in fp32."""
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """Parameters that train, whole or in part."""
@@ -39,16 +43,6 @@ class Built:
     def is_head(self, name: str) -> bool:
         """Whether a parameter, by its present name, belongs to the head that is in use."""
         return bare_name(name) in self.head and ".original_module." not in name
-
-
-def seed_everything(seed: int) -> None:
-    """Python, numpy and torch. Called right before heads and adapters are drawn, so that a seed means the same draw."""
-    import numpy as np
-    import torch
-
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
 
 
 def build(
@@ -60,6 +54,7 @@ def build(
     train_head: str = "whole",
     masks: Mapping[str, torch.Tensor] | None = None,
     rows: int | None = None,
+    precision: str = "fp32",
 ) -> Built:
     """Load the base model and attach the methods, in the order written.
 
@@ -67,12 +62,14 @@ def build(
         train_head: ``whole``, or ``top`` for what sits on the base model only.
         masks: those of a saved run; methods are then not calibrated again.
         rows: size of the vocabulary, where a method changed the tokenizer.
+        precision: ``bf16`` to compute in it, with the frozen matrices held in it.
 
     Raises:
         MethodRefused: a method cannot work on this model.
         NothingLearned: nothing would train.
     """
     from peft_lab.sources.models import load_model
+    from peft_lab.training.precision import compute_in_bf16
 
     task = context.task
     seed_everything(seed)
@@ -89,6 +86,7 @@ def build(
     top = [n for n in whole_head if n in fresh or not n.startswith(inside)]
     wanted = top if train_head == "top" else whole_head
     context.head = frozenset(wanted)
+    before = list(model.modules())
     seed_everything(seed)
     for method in methods:
         model = _attach(method, model, context)
@@ -103,6 +101,8 @@ def build(
     if not built.trainable():
         names = "+".join(m.name for m in methods)
         raise NothingLearned(f"{names} leaves nothing of {found.name} to train", "Choose another method or model")
+    if precision == "bf16":  # last: methods are attached and calibrated on the weights as they are in the files
+        built.precision_note = compute_in_bf16(built, context, before)
     return built
 
 
@@ -110,19 +110,33 @@ def adapt_tokenizer(methods: Sequence[Method], context: Context) -> int | None:
     """Let the methods change the tokenizer of the context; return the new size of the vocabulary if it changed."""
     before = len(context.tokenizer)
     for method in methods:
-        context.tokenizer = method.adapt_tokenizer(context.tokenizer, context)
+        with asking("methods", method.name, "adapt_tokenizer"):
+            adapted = method.adapt_tokenizer(context.tokenizer, context)
+        context.tokenizer = usable_tokenizer(method, adapted)
     after = len(context.tokenizer)
     return after if after != before else None
 
 
+class CannotAttach(MethodRefused):
+    """An ordinary error in ``attach``: a model that the method was not written for, or a fault of the method."""
+
+    kind, hook = "methods", "attach"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} cannot be attached to this model: {reason}")
+        self.name = name
+
+
 def _attach(method: Method, model: torch.nn.Module, context: Context) -> torch.nn.Module:
-    try:
-        return method.attach(model, context) or model
-    except PeftLabError:
-        raise
-    except (ValueError, TypeError, NotImplementedError, KeyError, AttributeError, RuntimeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise MethodRefused(f"{method.name} cannot be attached to this model: {reason}") from error
+    with asking("methods", method.name, "attach"):
+        try:
+            attached = method.attach(model, context)
+        except PeftLabError:
+            raise
+        except (ValueError, TypeError, NotImplementedError, KeyError, AttributeError, RuntimeError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise CannotAttach(method.name, reason) from error
+    return usable_model(method, attached, model)
 
 
 def _ask_masks(built: Built, context: Context) -> dict[str, torch.Tensor]:
@@ -130,9 +144,11 @@ def _ask_masks(built: Built, context: Context) -> dict[str, torch.Tensor]:
 
     masks: dict[str, torch.Tensor] = {}
     for method in built.methods:
-        method.prepare(built.model, context)
+        with asking("methods", method.name, "prepare"):
+            method.prepare(built.model, context)
         built.model.zero_grad(set_to_none=True)
-        for name, chosen in method.masks(built.model).items():
-            flat = torch.as_tensor(chosen).flatten()
+        with asking("methods", method.name, "masks"):
+            chosen = method.masks(built.model)
+        for name, flat in usable_masks(method, chosen).items():
             masks[name] = torch.cat([masks[name], flat]) if name in masks else flat
     return masks

@@ -34,8 +34,15 @@ def give_back() -> None:
     if "torch" in sys.modules:
         import torch
 
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
             torch.cuda.empty_cache()
+        if torch.backends.mps.is_available():
+            torch.mps.empty_cache()
+    close_holes()
+
+
+def close_holes() -> None:
+    """Return what the C library holds free between things in use; batches of many lengths leave such holes."""
     if sys.platform == "linux":
         # glibc keeps freed memory to itself; other C libraries lack this function.
         with contextlib.suppress(OSError, AttributeError):
@@ -45,7 +52,8 @@ def give_back() -> None:
 class PeakMemory:
     """Highest memory use since it was made, in bytes: device memory on a GPU, resident memory on a CPU.
 
-    Linux keeps a high-water mark that can be set back; elsewhere memory is sampled when :meth:`sample` is called.
+    CUDA and Linux keep a high-water mark that can be set back; elsewhere memory is sampled when :meth:`sample` is
+    called. On CUDA it is the memory of tensors: what torch keeps in reserve beside them is not needed by the run.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -58,7 +66,11 @@ class PeakMemory:
         if device.type == "cuda":
             import torch
 
+            torch.cuda.init()  # before the first tensor there are no statistics to reset
             torch.cuda.reset_peak_memory_stats(device)
+            return
+        if device.type == "mps":
+            self.sample()
             return
         try:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
@@ -68,7 +80,11 @@ class PeakMemory:
 
     def sample(self) -> None:
         """Look at memory now, where the system keeps no mark."""
-        if not self.marked and self.device.type != "cuda":
+        if self.device.type == "mps":
+            import torch
+
+            self.highest = max(self.highest, torch.mps.current_allocated_memory())
+        elif not self.marked and self.device.type != "cuda":
             self.highest = max(self.highest, self.process.memory_info().rss)
 
     def read(self) -> int:

@@ -63,7 +63,8 @@ class MaskedEntries:
             self.parts.append(_Part(name, parameter, indices.int(), group, sizes[group], stop))
             sizes[group] = stop
         device = next(iter(known.values())).device
-        self.values = [torch.nn.Parameter(torch.empty(size, device=device)) for size in sizes]
+        # What the optimizer moves is fp32, whatever the run computes in.
+        self.values = [torch.nn.Parameter(torch.empty(size, dtype=torch.float32, device=device)) for size in sizes]
         self.read()
         for part in self.parts:
             part.parameter.requires_grad_(True)
