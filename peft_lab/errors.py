@@ -13,9 +13,12 @@ __all__ = [
     "MethodRefused",
     "ModelProblem",
     "NothingLearned",
+    "OutOfMemory",
     "PeftLabError",
+    "PluginFailed",
     "RunProblem",
     "UnknownName",
+    "UnknownRun",
     "nearest",
 ]
 
@@ -29,7 +32,14 @@ class UnknownName(PeftLabError):
 
 
 class BadOption(PeftLabError):
-    """A setting with a value that cannot be used."""
+    """A setting with a value that cannot be used.
+
+    ``key`` names it (``lora.rank``), so that whoever read the value can say where it stood.
+    """
+
+    def __init__(self, message: str, hint: str = "", key: str = "") -> None:
+        super().__init__(message, hint)
+        self.key = key
 
 
 class DataProblem(PeftLabError):
@@ -44,8 +54,24 @@ class NothingLearned(PeftLabError):
     """A run in which nothing trains, or something that should move did not."""
 
 
+class OutOfMemory(PeftLabError):
+    """A training that needs more memory than there is, with what would fit."""
+
+
 class RunProblem(PeftLabError):
     """A run folder that is missing, unreadable or not what was asked for."""
+
+
+class PluginFailed(PeftLabError):
+    """Code of a plugin that raised, or gave what cannot be used; ``kind``, ``name`` and ``hook`` say whose."""
+
+    def __init__(self, kind: str, name: str, hook: str, said: str) -> None:
+        super().__init__(f"the {kind[:-1]} {name!r} failed in {hook}: {said}", "See %peft problems --details")
+        self.kind, self.name, self.hook = kind, name, hook
+
+
+class UnknownRun(RunProblem):
+    """A name that no run has."""
 
 
 def nearest(name: str, known: Iterable[str], most: int = 12) -> str:

@@ -11,6 +11,8 @@ a hook raises                   what it had yielded is kept; its other hooks wor
 one item cannot be used         the other items are offered
 a name is taken                 the first offer stays, built-ins first
 an observer raises              training goes on; it is called again the next time
+an observer is slow             training goes on, and how long it was held up is told
+what it offers raises later     one line that names it, and only what asked for it fails
 ==============================  ========================================================================
 
 Each of these is a :class:`Problem`, and the first of each plugin is one line of warning.
@@ -29,10 +31,12 @@ from typing import Any, Literal
 
 import pluggy
 
-from peft_lab.errors import UnknownName
+from peft_lab.asking import asking
+from peft_lab.errors import PeftLabError, UnknownName
 from peft_lab.loading import (
     INFORMING,
     KINDS,
+    OWN,
     Candidate,
     NotUsable,
     built_in,
@@ -49,6 +53,8 @@ from pluggy_specs import PROJECT, hooks
 
 BUILTIN_PLUGINS = ("peft_lab.methods", "peft_lab.views", "peft_lab.tasks", "peft_lab.sources", "peft_lab.study")
 NOTEBOOK = "notebook"
+SLOW = 1.0
+"""Seconds after which an observer that training waits for is a problem."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +164,36 @@ class Host:
         self._load()
         for plugin, impl in self._observers[hook]:
             own = {name: deepcopy(facts[name]) for name in (*impl.argnames, *impl.kwargnames) if name in facts}
+            began = time.perf_counter()
             with self._guarded(plugin.about.name, hook):
                 impl.function(**own)
+            if (took := time.perf_counter() - began) > SLOW:
+                self._held_up(plugin.about.name, hook, took)
+
+    @contextmanager
+    def asking(self, kind: str, name: str, hook: str) -> Iterator[None]:
+        """Around a call of a plugin's code: what it raises is one line, and is kept among the problems.
+
+        Raises:
+            PluginFailed: it raised something that is no :class:`PeftLabError`.
+        """
+        with self.blaming(), asking(kind, name, hook):
+            yield
+
+    @contextmanager
+    def blaming(self) -> Iterator[None]:
+        """Keep what a hook raises inside among the problems of its plugin, and let it go on its way."""
+        try:
+            yield
+        except PeftLabError as error:
+            kind, name, hook = (getattr(error, part, "") for part in ("kind", "name", "hook"))
+            if hook and (offer := self._known(kind).get(name)):
+                cause = error.__cause__ or error
+                reason = reason_of(cause) if error.__cause__ else error.message
+                same = (offer.plugin, f"{hook} of {name}", reason)
+                if not any((p.plugin, p.where, p.reason) == same for p in self._problems):
+                    self._problems.append(Problem(*same, details_of(cause)))
+            raise
 
     def plugins(self) -> list[PluginInfo]:
         """Every plugin that was found, also those that are broken or blocked."""
@@ -175,6 +209,12 @@ class Host:
         """Everything that went wrong with plugins, oldest first. Asks all of them: none unasked means none hidden."""
         self._ask_everything()
         return list(self._problems)
+
+    def report(self, where: str, error: Exception) -> None:
+        """Record a fault of peft_lab itself that is not shown where it came up, such as while a word is completed."""
+        problem = Problem(OWN, where, reason_of(error), details_of(error))
+        if problem not in self._problems:
+            self._problems.append(problem)
 
     # --- loading ---------------------------------------------------------------------------------------------------
 
@@ -282,6 +322,10 @@ class Host:
             # An observer that fails at every step says the same thing every time.
             if where not in INFORMING or not any((p.plugin, p.where) == (plugin, where) for p in self._problems):
                 self._record(plugin, where, reason_of(error), details_of(error))
+
+    def _held_up(self, plugin: str, hook: str, seconds: float) -> None:
+        if not any((p.plugin, p.where) == (plugin, hook) for p in self._problems):
+            self._record(plugin, hook, f"it took {seconds:.1f} s, and training waits for it")
 
     def _record(self, plugin: str, where: str, reason: str, details: str = "") -> None:
         problem = Problem(plugin, where, reason, details)

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peft_lab.asking import gave, named
 from peft_lab.operations import Argument, options_of
 from peft_lab.present import style
 from peft_lab.present.table import Table
-from peft_lab.run import Run, list_runs
-from pluggy_specs import Method
+from peft_lab.run import Run, list_runs, readable_runs
+from pluggy_specs import Drawing, Method, View
 
 if TYPE_CHECKING:
     from peft_lab.bench import Bench
     from peft_lab.host import Host
+    from peft_lab.present.picture import Picture
     from peft_lab.present.stack import Stack
 
 QUESTIONS = {
@@ -31,7 +33,7 @@ QUESTIONS = {
 
 def status(lab: Bench) -> Table:
     """Device, precision, model, data, runs, and what to type next."""
-    known = list_runs(lab.folder)
+    known = readable_runs(lab.folder)
     problems = len(lab.host.problems)
     latest = f"{len(known)} in {_short(lab.folder)}" + (
         f", the latest {known[-1].id} ({known[-1].status})" if known else ""
@@ -154,52 +156,67 @@ def problems(host: Host, details: bool) -> Table:
     return Table("problems", ("plugin", "where", "what"), rows, note=note)
 
 
+MOST_LABELS = 30
+
+
 def data(loaded: Any) -> Table:
     """Splits with rows, labels with counts, examples, and what to know."""
     about = loaded.describe()
-    examples: dict[str, str] = {}
-    for row in loaded.splits["train"].select(range(min(2000, len(loaded.splits["train"])))):
-        pair = f" ⟂ {row['text_pair']}" if "text_pair" in row else ""
-        examples.setdefault(str(row["label"]), _clip(row["text"] + pair, 90))
-    labels = about["labels"]
-    rows = [[name, count, examples.get(name, "-")] for name, count in list(labels.items())[:30]]
-    splits = ", ".join(f"{rows:,} {split}" for split, rows in about["rows"].items())
-    more = f" The first 30 of {len(labels)} labels." if len(labels) > 30 else ""
-    notes = "".join(f" {n[:1].upper()}{n[1:]}." for n in about["notes"])
-    return Table(
-        f"{about['name']}: {splits}", ("label", "train rows", "for example"), rows, note=(more + notes).strip()
-    )
+    splits = ", ".join(f"{count:,} {split}" for split, count in about["rows"].items())
+    labels = dict(list(about.get("labels", {}).items())[:MOST_LABELS])
+    notes = [f"{n[:1].upper()}{n[1:]}." for n in about["notes"]]
+    if labels:
+        examples = loaded.examples(labels)
+        rows = [[_clip(name, 60), count, _example(examples[name])] for name, count in labels.items()]
+        if about["label_count"] > len(labels):
+            notes.insert(0, f"The {len(labels)} most frequent of {about['label_count']:,} labels.")
+    else:
+        rows = [[str(row["label"]), None, _example(row)] for row in loaded.splits["train"].select(range(5))]
+        notes.insert(0, "The first rows.")
+    columns = ("label", "train rows", "for example")
+    return Table(f"{about['name']}: {splits}", columns, rows, note=" ".join(notes))
+
+
+def _example(row: Mapping[str, Any]) -> str:
+    pair = f" ⟂ {row['text_pair'][:400]}" if "text_pair" in row else ""
+    return _clip(row["text"][:400] + pair, 90)
 
 
 def _clip(text: str, most: int) -> str:
-    flat = " ".join(text.split())
+    flat = " ".join(text[: 10 * most].split())
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
 def model(host: Host, name: str) -> Table:
     """What a base model is, from its config."""
-    from transformers import AutoConfig
-
-    from peft_lab.sources.models import find_model, position_limit
+    from peft_lab.sources.families import position_limit
+    from peft_lab.sources.models import empty_model, find_model
+    from peft_lab.training.anatomy import head_of
 
     found = find_model(name, host)
-    config = AutoConfig.from_pretrained(found.path_or_id, trust_remote_code=False)
+    config = found.config
+    head = head_of(empty_model(found, host.find("tasks", "classification").auto_class, {"num_labels": 2}))
     rows: list[list[Any]] = [
         ["family", config.model_type],
         ["layers", getattr(config, "num_hidden_layers", None)],
         ["hidden size", getattr(config, "hidden_size", None)],
         ["vocabulary", getattr(config, "vocab_size", None)],
         ["longest text", position_limit(found)],
+        ["head", "; ".join(f"{part} {style.count(entries)}" for part, entries in head.items())],
         ["fingerprint", found.fingerprint[:12]],
         ["from", "this machine" if found.local else "the hub"],
     ]
-    return Table(name, ("", "value"), rows)
+    note = "The head, with entries for two labels, trains beside every method."
+    return Table(name, ("", "value"), rows, note=note)
 
 
 def runs(folder: Path) -> Table:
     """All runs in a folder, the latest last."""
     rows: list[list[Any]] = []
     for run in list_runs(folder):
+        if fault := run.trouble:
+            rows.append([run.id, f"unreadable: {fault}", *["-"] * 7])
+            continue
         best = headline(run)
         rows.append(
             [
@@ -211,7 +228,7 @@ def runs(folder: Path) -> Table:
                 run.recipe.seed,
                 style.score(best) if best is not None else "-",
                 _trainable(run.cost),
-                style.seconds(run.cost["seconds"]) if "seconds" in run.cost else "-",
+                style.seconds(run.cost["seconds"]) if run.cost.get("seconds") is not None else "-",
             ]
         )
     columns = ("run", "status", "method", "model", "data", "seed", "score", "trainable", "time")
@@ -219,6 +236,36 @@ def runs(folder: Path) -> Table:
         "Score: of test where there is a test split, else of validation." if rows else "No run yet: %peft train bitfit"
     )
     return Table(f"runs in {folder.name}", columns, rows, note=note)
+
+
+def active(folder: Path) -> Table:
+    """Runs that go on now, and how far they are."""
+    rows: list[list[Any]] = []
+    for run in readable_runs(folder):
+        if not run.active:
+            continue
+        state = run.progress
+        steps = f"{state['step']:,} of {state['steps']:,}" if state.get("steps") else "-"
+        left = style.seconds(state["left_seconds"]) if state.get("left_seconds") is not None else "-"
+        loss = style.score(state["loss"]) if state.get("loss") is not None else "-"
+        where = "this notebook" if run.record["pid"] == os.getpid() else f"process {run.record['pid']}"
+        rows.append(
+            [run.id, run.recipe.method, run.recipe.model, state.get("phase", "starting"), steps, loss, left, where]
+        )
+    columns = ("run", "method", "model", "phase", "step", "loss", "time left", "where")
+    one = rows[0][0] if rows else ""
+    note = f"%peft wait {one}, or %peft stop {one}" if rows else "No run goes on now. All runs: %peft runs"
+    return Table("runs that go on", columns, rows, note=note)
+
+
+def stopped(run: Run) -> Table:
+    """What was asked of a run."""
+    state = run.progress
+    where = (
+        f"step {state['step']:,} of {state['steps']:,}" if state.get("steps") else str(state.get("phase", "starting"))
+    )
+    note = f"It stops at its next step and is kept. Go on with it later: %peft resume {run.id}"
+    return Table(f"stopping {run.id}", ("method", "was at"), [[run.recipe.method, where]], note=note)
 
 
 def headline(run: Run) -> float | None:
@@ -235,14 +282,13 @@ def _final_scores(run: Run) -> Mapping[str, float]:
 
 
 def _trainable(cost: Mapping[str, Any]) -> str:
-    if not cost.get("total"):
+    if not cost.get("total") or cost.get("trainable") is None:
         return "-"
     return f"{style.count(cost['trainable'])} ({style.share(cost['trainable'] / cost['total'])})"
 
 
 def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
     """A table of runs, best first, above a picture of quality against cost."""
-    from peft_lab.present.picture import render
     from peft_lab.present.stack import Stack
     from peft_lab.recipe import checked
 
@@ -268,14 +314,31 @@ def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
     names = [m.replace("_", " ") for m in metrics]
     columns = ("run", "method", "seed", *names, "split", "trainable", "time", "peak memory", "file size")
     source = ordered[0].recipe.data.source
-    same = len({r.record["fingerprints"].get("data") for r in ordered}) == 1
+    same = len({r.record.get("fingerprints", {}).get("data") for r in ordered}) == 1
     note = "" if same else "These runs are not on the same data: their scores cannot be compared."
     if same and len({(r.recipe.method, r.recipe.model) for r in ordered}) == len(ordered):
         note = "One seed each: small differences may be chance. Train again with --seed 1, --seed 2."
     table = Table(f"{len(ordered)} runs on {source}", columns, rows, note=note)
     cls = host.find("views", "comparison")
-    picture = render(cls(checked(cls.Options, {"against": against}, "compare")).draw(ordered))
-    return Stack((table, picture))
+    view = cls(checked(cls.Options, {"against": against}, "compare"))
+    return Stack((table, drawn(host, "comparison", view, ordered)))
+
+
+def drawn(host: Host, name: str, view: View, chosen: Sequence[Any]) -> Picture:
+    """What a view draws of some runs.
+
+    Raises:
+        PluginFailed: it cannot.
+    """
+    from peft_lab.present.picture import render
+
+    with host.asking("views", name, "draw"):
+        drawing = view.draw(chosen)
+        if not isinstance(drawing, Drawing):
+            raise gave("views", name, "draw", named(drawing), "a Drawing")
+        if not isinstance(drawing.alt, str) or not isinstance(drawing.html, str):
+            raise gave("views", name, "draw", "a Drawing whose alt or html is no text", "text")
+        return render(drawing)
 
 
 def predictions(run: Run, rows: Sequence[Mapping[str, str]], answers: Any, top: int) -> Table:

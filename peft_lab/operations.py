@@ -27,6 +27,8 @@ class About:
 
     help: str
     completes: str = ""
+    word: bool = False
+    """Stands on the line as a word, although it has a default: ``stop run-7``, or just ``stop``."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,13 @@ class Argument:
     """Takes several values, separated by commas or blanks."""
     open: bool = False
     """Takes other values than its ``choices``, too."""
+    optional: bool = False
+    """May be left out, although it is positional."""
 
     @property
     def flag(self) -> str:
         """As it is typed: ``--learning-rate``."""
-        return "--" + self.name.replace("_", "-")
+        return "--" + self.name.rstrip("_").replace("_", "-")
 
     @property
     def is_switch(self) -> bool:
@@ -102,7 +106,12 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         required = parameter.default is parameter.empty
         arguments.append(
             argument_of(
-                parameter.name, kind, None if required else parameter.default, about, positional=required, rest=rest
+                parameter.name,
+                kind,
+                None if required else parameter.default,
+                about,
+                positional=required or about.word,
+                rest=rest,
             )
         )
     summary = (inspect.getdoc(function) or "").split("\n")[0]
@@ -119,13 +128,15 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def options_of(model: type[BaseModel], skip: Iterable[str] = ()) -> list[Argument]:
-    """The fields of an options class as arguments."""
+    """The fields of an options class as arguments. ``json_schema_extra={"completes": "modules"}`` is for completion."""
     out = []
     for name, info in model.model_fields.items():
         if name not in skip:
             default = info.get_default(call_default_factory=True)
             default = None if default is PydanticUndefined else default
-            out.append(argument_of(name, info.annotation, default, About(info.description or "")))
+            extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+            about = About(info.description or "", str(extra.get("completes", "")))
+            out.append(argument_of(name, info.annotation, default, about))
     return out
 
 
@@ -143,7 +154,10 @@ def argument_of(
     plain = {type(c) for c in choices} | {k for k in kinds if typing.get_origin(k) is not Literal}
     # Of a union only its options class can tell what a text means.
     kind = plain.pop() if len(plain) == 1 else object
-    return Argument(name, kind, default, about.help, about.completes, positional, rest, choices, many, len(kinds) > 1)
+    is_open = len(kinds) > 1
+    return Argument(
+        name, kind, default, about.help, about.completes, positional, rest, choices, many, is_open, about.word
+    )
 
 
 def _without_none(kind: Any) -> Any:

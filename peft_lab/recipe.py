@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from peft_lab.data_spec import DataSpec
 from peft_lab.errors import BadOption, nearest
@@ -41,7 +43,16 @@ class Training(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the hardware multiplies it"
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
+    device: Literal["auto", "cpu", "cuda", "mps"] | str = Field(
+        "auto", description="where to train; cuda:1 is the second of several GPUs"
+    )
+
+    @field_validator("device")
+    @classmethod
+    def _names_a_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+            raise PydanticCustomError("device", "input should be 'auto', 'cpu', 'cuda', 'cuda:1' and so on, or 'mps'")
+        return value
 
 
 class MethodSpec(BaseModel):
@@ -51,6 +62,17 @@ class MethodSpec(BaseModel):
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Start(BaseModel):
+    """A run whose trained tensors another one begins from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run: str
+    """Its folder."""
+    weights: str
+    """SHA-256 of its weights file."""
 
 
 class Recipe(BaseModel):
@@ -63,6 +85,7 @@ class Recipe(BaseModel):
     methods: tuple[MethodSpec, ...] = Field(min_length=1)
     training: Training = Training()
     seed: int = Field(0, ge=0, description="of head, adapters, dropout and data order")
+    start: Start | None = None
 
     @property
     def method(self) -> str:
@@ -72,7 +95,8 @@ class Recipe(BaseModel):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        data = self.model_dump(mode="json", exclude={"start"} if self.start is None else None)
+        text = json.dumps(data, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @classmethod
@@ -81,14 +105,25 @@ class Recipe(BaseModel):
         return checked(cls, data, "recipe")
 
 
-def compose(host: Host, names: str, settings: Mapping[str, Any], *, model: str, data: DataSpec) -> Recipe:
+def compose(
+    host: Host,
+    names: str,
+    settings: Mapping[str, Any],
+    *,
+    model: str,
+    data: DataSpec,
+    defaults: Mapping[str, Any] | None = None,
+) -> Recipe:
     """Build a recipe from what a person types: ``lora+rft`` and flat settings.
 
     A setting is a training setting, ``seed``, or an option of one of the methods; where two methods share an option's
-    name it is written ``method.option``, or ``{method: {option: value}}``.
+    name it is written ``method.option``, or ``{method: {option: value}}``. ``defaults`` are training settings and
+    ``seed`` where ``settings`` says nothing; they come before what a method suggests.
     """
+    defaults = dict(defaults or {})
     classes = [host.find("methods", name.strip()) for name in names.split("+")]
     options, training, seed = _sort_out(classes, settings)
+    seed = {"seed": defaults.pop("seed"), **seed} if "seed" in defaults else seed
     suggested: dict[str, Any] = {}
     for cls in reversed(classes):  # the first method written has the last word
         suggested.update(cls.training)
@@ -96,7 +131,7 @@ def compose(host: Host, names: str, settings: Mapping[str, Any], *, model: str, 
         MethodSpec(name=c.name, options=checked(c.Options, options[c.name], c.name).model_dump(mode="json"))
         for c in classes
     )
-    settled = checked(Training, {**suggested, **training}, "training")
+    settled = checked(Training, {**suggested, **defaults, **training}, "training")
     return checked(Recipe, {"model": model, "data": data, "methods": specs, "training": settled, **seed}, "recipe")
 
 
@@ -133,10 +168,10 @@ def _sort_out(
             options[owners[0]][name] = value
         elif owners:
             ways = " or ".join(f"{o}.{name}" for o in owners)
-            raise BadOption(f"{name!r} is an option of {' and '.join(owners)}", f"Write {ways}")
+            raise BadOption(f"{name!r} is an option of {' and '.join(owners)}", f"Write {ways}", key=name)
         else:
             known = {"seed", *Training.model_fields, *(f for c in classes for f in c.Options.model_fields)}
-            raise BadOption(f"{key!r} is no setting of {'+'.join(options)}", nearest(name, known, most=40))
+            raise BadOption(f"{key!r} is no setting of {'+'.join(options)}", nearest(name, known, most=40), key=name)
     return options, training, seed
 
 
@@ -147,10 +182,12 @@ def checked(cls: type[M], values: Mapping[str, Any], owner: str) -> M:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
+        key = f"{owner}.{first['loc'][0]}" if first["loc"] else owner
         if first["type"] == "extra_forbidden":
-            raise BadOption(f"{owner} has no {where!r}", nearest(where, cls.model_fields, most=40)) from None
+            raise BadOption(f"{owner} has no {where!r}", nearest(where, cls.model_fields, most=40), key) from None
         got = f", not {first['input']!r}" if first["type"] != "missing" else ""
-        raise BadOption(f"{owner}: {where}: {_lower_first(first['msg'])}{got}", help_of(cls, first["loc"])) from None
+        said = f"{owner}: {where}: {_lower_first(first['msg'])}{got}"
+        raise BadOption(said, help_of(cls, first["loc"]), key) from None
 
 
 def help_of(cls: type[BaseModel], loc: Iterable[Any]) -> str:

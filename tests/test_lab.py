@@ -160,4 +160,4 @@ def test_texts_that_are_cut_are_counted(tmp_path):
     run = lab.train("head", max_length=5, max_steps=2)
     assert any("longer than 5 tokens and were cut" in note for note in run.record["notes"])
     far = lab.train("head", max_length=500, max_steps=2)
-    assert any("64 was used" in note for note in far.record["notes"])
+    assert any("max_length 500 was lowered to 64" in note for note in far.record["notes"])

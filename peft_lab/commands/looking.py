@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from peft_lab.bench import Bench
-from peft_lab.errors import BadOption, RunProblem, UnknownName
+from peft_lab.errors import BadOption, UnknownName, UnknownRun
 from peft_lab.operations import About, operation
 from peft_lab.recipe import checked
 from peft_lab.run import Run
@@ -82,14 +82,14 @@ class Looking(Bench):
         **settings: Any,
     ) -> Picture | Run:
         """Draw a view of a run, or show the run's card."""
-        from peft_lab.present.picture import render
+        from peft_lab.listings import drawn
 
         try:
             cls = self.host.find("views", what)
         except UnknownName as error:
             try:
                 return self.run(what)
-            except RunProblem:
+            except UnknownRun:
                 raise error from None
         view = cls(checked(cls.Options, {k.replace("-", "_"): v for k, v in settings.items()}, what))
         chosen = [self.run(name) for name in names] or [self._latest()]
@@ -98,7 +98,7 @@ class Looking(Bench):
         for run in chosen:
             for kind in view.needs:
                 run.artifact(kind)
-        return render(view.draw(chosen))
+        return drawn(self.host, what, view, chosen)
 
     @operation("compare", "compare run-1 run-2", "compare --against seconds")
     def compare(

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
-from peft_lab.bench import Bench, RunName
-from peft_lab.errors import BadOption
+from peft_lab.bench import Bench
+from peft_lab.errors import BadOption, RunProblem
 from peft_lab.operations import About, operation
+from peft_lab.run import Run
 
 if TYPE_CHECKING:
     from peft_lab.present.table import Table
+
+LIKE_A_RUN = re.compile(r"run-?\d+", re.IGNORECASE)
 
 
 class Using(Bench):
     """Operations that let a trained model answer."""
 
-    @operation('predict run-2 "my badge does not open the garage"')
+    @operation('predict run-2 "my badge does not open the garage"', 'predict "my badge does not open the garage"')
     def predict(
         self,
-        name: RunName,
+        what: Annotated[str, About("a run, or the first text for what is in use", completes="runs")],
         *texts: Annotated[str, About("texts to answer for")],
         pair: Annotated[str | None, About("second text, for tasks on text pairs")] = None,
         top: Annotated[int, About("how many answers to show")] = 3,
     ) -> Table:
-        """Answer for new texts with a trained run."""
+        """Answer for new texts, with a run or with what was loaded last."""
         from peft_lab.listings import predictions
-        from peft_lab.training.restore import restore
 
-        if not texts:
-            raise BadOption("no text to answer for", 'Put it in quotes: predict run-2 "my badge does not work"')
-        run = self.run(name)
+        run, texts = self._asked(what, texts)
         wants_pair = run.record["data"]["columns"].get("text_pair") is not None
         if wants_pair != (pair is not None):
             raise BadOption(
@@ -37,6 +38,35 @@ class Using(Bench):
                 "Give the second text with --pair" if wants_pair else "Leave out --pair",
             )
         rows = [{"text": t, **({"text_pair": pair} if pair is not None else {})} for t in texts]
-        restored = restore(run, self.host)
+        restored = self.serve(run)
         answers = restored.task.answers(restored.outputs(rows), restored.targets)
         return predictions(run, rows, answers, top)
+
+    def _asked(self, what: str | Run, texts: tuple[str, ...]) -> tuple[Run, tuple[str, ...]]:
+        """The run that is asked and the texts: the first word may be either.
+
+        Raises:
+            BadOption: it could be both, or no text is there.
+            RunProblem: it is neither the name of a run nor a text for something in use.
+        """
+        from peft_lab.keeping.in_use import read, run_of
+
+        stack = read(self.folder)
+        try:
+            run = self.run(what)
+        except (RunProblem, OSError) as error:  # a long text is no name of a file
+            if LIKE_A_RUN.fullmatch(str(what)) or (texts and not stack):
+                raise
+            if not stack:
+                said = error.message if isinstance(error, RunProblem) else "no run is named"
+                hint = "Name a run first, or put one in use: %peft load run-1"
+                raise RunProblem(f"{said}, and nothing is in use", hint) from None
+            return run_of(stack[-1], self.folder), (str(what), *texts)
+        if texts:
+            return run, texts
+        if stack and not LIKE_A_RUN.fullmatch(str(what)):
+            raise BadOption(
+                f"{what!r} names {run.id}, and may be meant as a text for {stack[-1].run}",
+                f'Say which: predict {stack[-1].run} "{what}", or predict {run.id} "..."',
+            )
+        raise BadOption("no text to answer for", f'Put it in quotes: predict {run.id} "my badge does not work"')

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from peft_lab.present.curve import WIDTH as CURVE_WIDTH
 from peft_lab.present.curve import curve_alt, curve_png, series, sparkline
-from peft_lab.present.facts import Facts, Pairs
+from peft_lab.present.facts import Facts
 from peft_lab.present.live import LIVE_HEIGHT, live_html, live_text
+from peft_lab.present.parts import Card, box, details, framed, headed, line, pairs_table, pre, text_lines
 from peft_lab.present.picture import image
-from peft_lab.present.style import BORDER, PALETTE, PLAIN, esc, score, tint
-from peft_lab.present.table import width
+from peft_lab.present.style import esc, score
 
 if TYPE_CHECKING:
     from peft_lab.run import Run
 
+IN_TEXT = ("seed", "ended", "fingerprints")
+"""Details that the text has as well: by them %peft check knows a card of a saved notebook again."""
 __all__ = ["LIVE_HEIGHT", "Card", "curve_png", "live_html", "live_text", "run_card"]
-
-
-@dataclass(frozen=True)
-class Card:
-    """The card as HTML and as plain text."""
-
-    html: str
-    text: str
-
-    def mimebundle(self) -> dict[str, str]:
-        """What a notebook shows."""
-        return {"text/html": self.html, "text/plain": self.text}
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def run_card(run: Run) -> Card:
@@ -45,34 +31,25 @@ def run_card(run: Run) -> Card:
 
 
 def _html(facts: Facts) -> str:
-    return (
-        f'<div {PLAIN} style="box-sizing:border-box;max-width:860px;margin:6px 0;padding:12px 16px;line-height:1.5;'
-        f'border:1px solid {BORDER};border-left:6px solid {PALETTE[facts.colour]};border-radius:6px">'
-        f"{''.join(_sections(facts))}</div>"
-    )
+    return framed("".join(_sections(facts)), facts.colour)
 
 
 def _sections(facts: Facts) -> Iterator[str]:
-    what = " · ".join(f"{esc(name)} <b>{esc(value)}</b>" for name, value in facts.what)
-    yield (
-        f'<div><b style="font-size:120%">{esc(facts.id)}</b> &nbsp;<span style="background:{tint(facts.colour, 0.25)};'
-        f'padding:2px 8px;border-radius:4px;font-weight:bold">{esc(facts.status)}</span></div><div>{what}</div>'
-    )
+    yield headed(facts.id, facts.status, facts.colour, facts.what)
     if facts.failure:
-        box = f"margin:8px 0;padding:6px 10px;background:{tint('vermilion', 0.2)}"
-        yield f'<div style="{box}"><b>{esc(facts.failure)}</b></div>'
+        yield box(facts.failure)
     side_by_side = "display:flex;flex-wrap:wrap;align-items:center;margin:8px 0"
     if results := _numbers(facts) + _curve(facts):
         yield f'<div style="{side_by_side}">{results}</div>'
     if facts.costs:
-        yield _pairs_table(facts.costs)
-    yield from (_line("✓" if ok else "✗", text, "green" if ok else "vermilion") for ok, text in facts.proof)
-    yield from (_line("note", text, "grey") for text in facts.notes)
-    if recipe := _pairs_table(facts.details) + _pre(facts.yaml):
-        yield _details("recipe, seed, versions, hardware", recipe)
+        yield pairs_table(facts.costs)
+    yield from (line("✓" if ok else "✗", text, "green" if ok else "vermilion") for ok, text in facts.proof)
+    yield from (line("note", text, "grey") for text in facts.notes)
+    if recipe := pairs_table(facts.details) + pre(facts.yaml):
+        yield details("recipe, seed, versions, hardware", recipe)
     if facts.traceback:
-        yield _details("traceback", _pre(facts.traceback))
-    yield _details("how to go on", _pre("\n".join(facts.onward)))
+        yield details("traceback", pre(facts.traceback))
+    yield details("how to go on", pre("\n".join(facts.onward)))
 
 
 def _numbers(facts: Facts) -> str:
@@ -93,32 +70,6 @@ def _curve(facts: Facts) -> str:
     return f'<figure style="margin:0;flex:0 1 {CURVE_WIDTH}px;max-width:100%">{picture}{caption}</figure>'
 
 
-def _pairs_table(pairs: Pairs) -> str:
-    cell = "border:0;padding:1px 12px 1px 0;text-align:left;vertical-align:top;background:none"
-    rows = "".join(
-        f'<tr style="background:none"><th style="{cell};font-weight:normal;white-space:nowrap">{esc(name)}</th>'
-        f'<td style="{cell};white-space:normal"><b>{esc(value)}</b></td></tr>'
-        for name, value in pairs
-    )
-    return (
-        f'<table style="border-collapse:collapse;border:0;margin:4px 0;font-size:100%">{rows}</table>' if rows else ""
-    )
-
-
-def _line(mark: str, text: str, colour: str) -> str:
-    tag = f'<span style="background:{tint(colour, 0.25)};padding:0 6px;border-radius:4px">{esc(mark)}</span>'
-    return f'<div style="margin:2px 0">{tag} {esc(text)}</div>'
-
-
-def _details(title: str, inside: str) -> str:
-    return f'<details style="margin:4px 0"><summary style="cursor:pointer">{esc(title)}</summary>{inside}</details>'
-
-
-def _pre(text: str) -> str:
-    style = f"margin:4px 0;padding:6px 10px;white-space:pre-wrap;background:{tint('grey', 0.12)}"
-    return f'<pre style="{style}">{esc(text)}</pre>' if text else ""
-
-
 # --- text ------------------------------------------------------------------------------------------------------------
 
 
@@ -133,10 +84,7 @@ def _text(facts: Facts) -> str:
         *facts.costs,
         *(("proof", f"{'✓' if ok else '✗'} {text}") for ok, text in facts.proof),
         *(("note", text) for text in facts.notes),
-        *facts.details[:1],
+        *(pair for pair in facts.details if pair[0] in IN_TEXT),
         ("go on", "   ".join(facts.onward)),
     ]
-    pairs = [(name, value) for name, value in pairs if value]
-    room = max(width(name) for name, _ in pairs)
-    lines = (f"  {name}{' ' * (room - width(name))}  {value}" for name, value in pairs)
-    return "\n".join((f"{facts.id}  {facts.status}", *lines))
+    return text_lines(f"{facts.id}  {facts.status}", pairs)

@@ -100,7 +100,14 @@ class Facts:
             ("peak_memory", "peak memory", bytes_),
             ("bytes_on_disk", "on disk", bytes_),
         )
-        return pairs + [(label, show(cost[key])) for key, label, show in formats if cost.get(key) is not None]
+        expected = _part(self.record, "forecast")
+        forecasts = {"seconds": expected.get("seconds"), "peak_memory": _part(expected, "memory").get("peak")}
+        for key, label, show in formats:
+            if cost.get(key) is not None:
+                said = show(cost[key])
+                before = forecasts.get(key)
+                pairs.append((label, said if before is None else f"{said} (forecast {show(before)})"))
+        return pairs
 
     @property
     def proof(self) -> list[tuple[bool, str]]:
@@ -144,6 +151,7 @@ class Facts:
             f"{count(machine['cores'])} cores" if machine.get("cores") else "",
             bytes_(machine.get("memory")) if machine.get("memory") else "",
             f"precision {machine['precision']}" if machine.get("precision") else "",
+            str(machine.get("held") or ""),
         )
         prints = (f"{name} {str(value)[:12]}" for name, value in _part(self.record, "fingerprints").items() if value)
         pairs = (

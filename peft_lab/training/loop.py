@@ -2,6 +2,7 @@
 
 For each batch: forward, per-token losses, weights from the methods, penalty, backward; for each step: clip, move, decay
 the rate; for each epoch: evaluate, keep the best state. Device, precision and gradient clipping are accelerate's.
+Where it stands is a :class:`Position`; with a checkpoint of it the loop goes on as if it had never ended.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from peft_lab.asking import asking
 from peft_lab.errors import NothingLearned
-from peft_lab.training.cost import PeakMemory
+from peft_lab.training.answers import must_be_finite, usable_penalty, usable_weights
+from peft_lab.training.checkpoint import Pace, moment_now
+from peft_lab.training.cost import PeakMemory, close_holes
 from peft_lab.training.evaluation import evaluate
 from peft_lab.training.progress import Progress
 from peft_lab.training.proof import Proof
@@ -24,8 +29,15 @@ if TYPE_CHECKING:
 
     from peft_lab.recipe import Training
     from peft_lab.training.batches import Batcher, Encoded
+    from peft_lab.training.books import Books
     from peft_lab.training.build import Built
-    from pluggy_specs import Batch, Task
+    from peft_lab.training.checkpoint import Moment, Position
+    from peft_lab.training.forecast import FirstSteps
+    from pluggy_specs import Batch, Method, Task
+
+
+HOLES_EVERY = 8
+"""Steps; closing the holes takes about half a per cent of the time and keeps memory near what a step needs."""
 
 
 @dataclass
@@ -43,109 +55,182 @@ class Job:
     generator: torch.Generator
     progress: Progress
     memory: PeakMemory
-    log: Callable[..., None]
-    keep_best: Callable[[int, float], None]
+    books: Books
+    first: FirstSteps | None = None
+    """Tells from the first steps how long the rest will take."""
 
 
 @dataclass
 class Outcome:
     """How training went."""
 
-    steps: int
+    at: Position
     planned: int
-    stopped: bool
-    train_seconds: float
-    eval_seconds: float
-    texts: int
-    best_step: int | None
-    best_scores: dict[str, float] | None
     proof: Proof
+    stopped: bool = False
+
+
+class Plan:
+    """How many batches and steps there will be."""
+
+    def __init__(self, texts: int, training: Training) -> None:
+        self.steps_an_epoch = math.ceil(math.ceil(texts / training.batch_size) / training.accumulate)
+        self.steps = training.max_steps or max(1, round(training.epochs * self.steps_an_epoch))
 
 
 def fit(job: Job) -> Outcome:
     """Train until the planned steps are done or a stop is asked for, always ending on a step boundary."""
-    built, training, accelerator = job.built, job.training, job.accelerator
-    model = built.model
-    optimizer = make_optimizer(built, training)
-    batches_an_epoch = math.ceil(len(job.train) / training.batch_size)
-    steps_an_epoch = math.ceil(batches_an_epoch / training.accumulate)
-    planned = training.max_steps or max(1, round(training.epochs * steps_an_epoch))
-    rate = schedule(training, planned)
-    proof = Proof(built)
-    outcome = Outcome(0, planned, False, 0.0, 0.0, 0, None, None, proof)
-    best = -math.inf
-    shown_loss = None
-    clock = time.perf_counter()
+    training = job.training
+    plan = Plan(len(job.train), training)
+    proof = Proof(job.built)
+    optimizer = make_optimizer(job.built, training)
+    at, moment = job.books.go_on(optimizer)
+    if at.proof:
+        proof.go_on(at.proof)
+    outcome = Outcome(at, plan.steps, proof)
+    loop = _Loop(job, plan, outcome, optimizer, moment)
+    try:
+        while not outcome.stopped and (at.unmeasured or at.steps < plan.steps):
+            if not at.unmeasured:
+                loop.epoch()
+            if not outcome.stopped:
+                loop.measure()
+    except BaseException:
+        with suppress(OSError):  # what failed first is what is told
+            loop.keep_place()  # as it was before the step that failed
+        raise
+    if outcome.stopped:
+        loop.keep_place()
+    proof.finish()
+    return outcome
 
-    def measure(epoch: float) -> None:
-        nonlocal best, clock
-        outcome.train_seconds += time.perf_counter() - clock
+
+class _Loop:
+    """The parts of the loop, and what they share."""
+
+    def __init__(
+        self, job: Job, plan: Plan, outcome: Outcome, optimizer: torch.optim.Optimizer, moment: Moment | None
+    ) -> None:
+        self.job, self.plan, self.outcome, self.optimizer = job, plan, outcome, optimizer
+        self.at, self.proof = outcome.at, outcome.proof
+        self.rate = schedule(job.training, plan.steps)
+        self.pace = Pace()
+        self.moment = moment
+        """Random numbers of the last step boundary; None while weights and optimizer are between two."""
+
+    def epoch(self) -> None:
+        """What is left of an epoch, or of all steps."""
+        job, at, training = self.job, self.at, self.job.training
+        job.built.model.train()
+        began = job.generator.get_state()
+        batches = job.batcher.epoch(job.train, training.batch_size, job.generator, skip=at.done * training.accumulate)
+        if at.done and self.moment is not None:  # a method may have drawn from the generator since the epoch began
+            job.generator.set_state(self.moment.order)
+        self.moment = moment_now(began, job.generator)
         clock = time.perf_counter()
+        for group in gathered(batches, training.accumulate):
+            if job.progress.stopping():
+                self.outcome.stopped = True
+                return
+            if self.pace.due():
+                self.keep_place()
+            loss = self.step(group)
+            now = time.perf_counter()
+            seconds, clock = now - clock, now
+            at.train_seconds += seconds
+            self.tell(loss, seconds)
+            self.moment = moment_now(began, job.generator)
+            if at.steps == self.plan.steps:
+                break
+        at.epoch, at.done, at.unmeasured = at.epoch + 1, 0, True
+        began = job.generator.get_state()
+        self.moment = moment_now(began, job.generator)
+
+    def step(self, group: list[Batch]) -> float:
+        """One step of the optimizer; returns the loss before it."""
+        job, at = self.job, self.at
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = self.rate(at.steps)
+        loss = backward(job, group)
+        if not math.isfinite(loss):
+            raise NothingLearned(f"the loss is {loss} at step {at.steps + 1}", "Lower --learning-rate")
+        if self.proof.watching:
+            self.proof.after_backward()
+        if job.training.clip:
+            job.accelerator.clip_grad_norm_(_moving(self.optimizer), job.training.clip)
+        self.moment = None
+        self.optimizer.step()
+        if job.built.masked:
+            job.built.masked.write()
+        self.optimizer.zero_grad(set_to_none=True)
+        at.steps, at.done = at.steps + 1, at.done + 1
+        at.texts += sum(len(batch["input_ids"]) for batch in group)
+        at.shown_loss = loss if at.shown_loss is None else 0.9 * at.shown_loss + 0.1 * loss
+        if self.proof.watching:
+            self.proof.after_step()
+        if at.steps % HOLES_EVERY == 0 and job.accelerator.device.type == "cpu":
+            close_holes()
+        job.memory.sample()
+        return loss
+
+    def tell(self, loss: float, seconds: float) -> None:
+        """Say where the training is, on disk and to whoever watches."""
+        at, planned, first = self.at, self.plan.steps, self.job.first
+        left = first.left(at.steps) if first else None
+        if first and first.observe(at.steps, seconds):
+            self.job.books.foretell(at.train_seconds + (first.left(at.steps) or 0.0))
+        epoch = at.steps / self.plan.steps_an_epoch
+        self.job.progress.update(
+            step=at.steps,
+            steps=planned,
+            epoch=epoch,
+            loss=at.shown_loss,
+            seconds=at.train_seconds,
+            left_seconds=at.train_seconds / at.steps * (planned - at.steps) if left is None else left,
+            texts_per_second=at.texts / at.train_seconds if at.train_seconds else 0.0,
+        )
+        rate = self.rate(at.steps - 1)
+        self.log(step=at.steps, epoch=epoch, split="train", loss=loss, learning_rate=rate)
+
+    def measure(self) -> None:
+        """Evaluate, and keep the state if it is the best so far."""
+        job, at = self.job, self.at
+        clock = time.perf_counter()
+        epoch = at.steps / self.plan.steps_an_epoch
+        best = False
         if job.validation is not None:
             job.progress.update(phase="evaluating")
             scores = score(job, job.validation)
-            outcome.stopped = scores is None
-            if scores is not None:
-                job.log(step=outcome.steps, epoch=epoch, split="validation", seconds=outcome.train_seconds, **scores)
-                if scores[job.task.headline] > best:
-                    best, outcome.best_step, outcome.best_scores = scores[job.task.headline], outcome.steps, scores
-                    job.keep_best(outcome.steps, epoch)
-        outcome.eval_seconds += time.perf_counter() - clock
+            if scores is None:
+                self.outcome.stopped = True
+                return
+            self.log(step=at.steps, epoch=epoch, split="validation", seconds=at.train_seconds, **scores)
+            headline = job.task.headline
+            best = at.best_scores is None or scores[headline] > at.best_scores[headline]
+            if best:
+                at.best_step, at.best_scores = at.steps, scores
+        at.unmeasured = False
+        at.eval_seconds += time.perf_counter() - clock
+        if best:
+            # The checkpoint first: it holds the same weights, so that a crash between the two loses neither.
+            if self.pace.due():
+                self.keep_place()
+            job.books.keep_best(at, epoch)
         job.progress.update(phase="training")
-        clock = time.perf_counter()
 
-    while outcome.steps < planned and not outcome.stopped:
-        model.train()
-        epoch_batches = job.batcher.epoch(job.train, training.batch_size, job.generator)
-        for group in gathered(epoch_batches, training.accumulate):
-            if job.progress.stopping():
-                outcome.stopped = True
-                break
-            for parameters in optimizer.param_groups:
-                parameters["lr"] = rate(outcome.steps)
-            loss = backward(job, group)
-            if proof.watching:
-                proof.after_backward()
-            if training.clip:
-                accelerator.clip_grad_norm_(_moving(optimizer), training.clip)
-            optimizer.step()
-            if built.masked:
-                built.masked.write()
-            optimizer.zero_grad(set_to_none=True)
-            outcome.steps += 1
-            outcome.texts += sum(len(batch["input_ids"]) for batch in group)
-            if not math.isfinite(loss):
-                raise NothingLearned(f"the loss is {loss} at step {outcome.steps}", "Lower --learning-rate")
-            if proof.watching:
-                proof.after_step()
-            job.memory.sample()
-            shown_loss = loss if shown_loss is None else 0.9 * shown_loss + 0.1 * loss
-            seconds = outcome.train_seconds + time.perf_counter() - clock
-            epoch = outcome.steps / steps_an_epoch
-            job.progress.update(
-                step=outcome.steps,
-                steps=planned,
-                epoch=epoch,
-                loss=shown_loss,
-                seconds=seconds,
-                left_seconds=seconds / outcome.steps * (planned - outcome.steps),
-                texts_per_second=outcome.texts / seconds,
-            )
-            job.log(
-                step=outcome.steps,
-                epoch=epoch,
-                split="train",
-                loss=loss,
-                learning_rate=rate(outcome.steps - 1),
-                seconds=seconds,
-            )
-            if outcome.steps == planned:
-                break
-        if not outcome.stopped:
-            measure(outcome.steps / steps_an_epoch)
-    outcome.train_seconds += time.perf_counter() - clock
-    proof.finish()
-    return outcome
+    def log(self, **point: Any) -> None:
+        """A metric point, counted."""
+        self.job.books.log(**point)
+        self.at.points += 1
+
+    def keep_place(self) -> None:
+        """Write a checkpoint of the last step boundary, where there was one."""
+        if self.moment is None or not self.at.steps:
+            return
+        began = time.perf_counter()
+        self.at.proof = self.proof.state()
+        self.job.books.keep_place(self.optimizer, self.at, self.moment)
+        self.pace.took(time.perf_counter() - began)
 
 
 def backward(job: Job, group: Iterable[Batch]) -> float:
@@ -158,14 +243,18 @@ def backward(job: Job, group: Iterable[Batch]) -> float:
     import torch
 
     batches = list(group)
+    given: list[tuple[Method, torch.Tensor]] = []
     losses_sum = weights_sum = torch.zeros((), device=job.accelerator.device)
     for batch in batches:
         with job.accelerator.autocast():
             outputs = job.task.outputs(job.built.model, batch)
         losses, weights = job.task.losses(outputs, batch)
         for method in job.built.methods:
-            extra = method.weigh_tokens(losses, batch)
-            weights = weights if extra is None else weights * extra
+            with asking("methods", method.name, "weigh_tokens"):
+                extra = method.weigh_tokens(losses, batch)
+            if (usable := usable_weights(method, extra, losses)) is not None:
+                given.append((method, usable.detach()))
+                weights = weights * usable
         total = (losses * weights).sum()
         scale = weights.sum()
         job.accelerator.backward(total / scale if len(batches) == 1 else total)
@@ -174,10 +263,18 @@ def backward(job: Job, group: Iterable[Batch]) -> float:
     if len(batches) > 1:
         gradients = [g for p in _leaves(job.built) if (g := p.grad) is not None]
         torch._foreach_div_(gradients, weights_sum)
-    penalties = [p for method in job.built.methods if (p := method.penalty(job.built.model)) is not None]
+    penalties = []
+    for method in job.built.methods:
+        with asking("methods", method.name, "penalty"):
+            penalty = method.penalty(job.built.model)
+        if (one := usable_penalty(method, penalty)) is not None:
+            penalties.append(one)
     if penalties:
         job.accelerator.backward(torch.stack(penalties).sum())
-    return float(losses_sum / weights_sum)
+    loss = float(losses_sum / weights_sum)
+    if given and not math.isfinite(loss):
+        must_be_finite(given, float(weights_sum))
+    return loss
 
 
 def make_optimizer(built: Built, training: Training) -> torch.optim.Optimizer:

@@ -6,6 +6,7 @@ A run whose adapter got no gradient still ends with a good loss, because its hea
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.errors import NothingLearned
@@ -32,6 +33,15 @@ class Proof:
         self.still = set(self.before)
         self.without_gradient = set(self.before)
         self.steps = 0
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it, as plain data."""
+        return {"still": sorted(self.still), "without_gradient": sorted(self.without_gradient), "steps": self.steps}
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint; the digests are those of the start, which was built again."""
+        self.still, self.without_gradient = set(state["still"]), set(state["without_gradient"])
+        self.steps = state["steps"]
 
     @property
     def watching(self) -> bool:

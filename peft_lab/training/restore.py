@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.errors import RunProblem
 from peft_lab.recipe import make_methods
 from peft_lab.run import WEIGHTS, Run
+from peft_lab.training.installed import must_be_installed
+from peft_lab.training.preparing import make_task
+from peft_lab.training.sameness import must_be_offered, must_be_same_model, must_be_same_tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
     from peft_lab.host import Host
     from peft_lab.training.build import Built
-    from pluggy_specs import Table, Task
+    from pluggy_specs import Method, Table, Task
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to compute and how precisely; stands for accelerate's, whose precision is that of the latest training."""
+
+    device: torch.device
+    precision: str
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Compute in the precision inside."""
+        import torch
+
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
 
 @dataclass
@@ -26,7 +45,7 @@ class Restored:
     task: Task
     targets: dict[str, Any]
     tokenizer: Any
-    accelerator: Any
+    place: Place
     max_length: int
 
     def outputs(self, rows: Table) -> np.ndarray:
@@ -47,8 +66,8 @@ class Restored:
     def _means(self) -> dict[str, Any]:
         from peft_lab.training.batches import Batcher
 
-        batcher = Batcher(self.tokenizer, self.accelerator.device)
-        return {"task": self.task, "batcher": batcher, "accelerator": self.accelerator}
+        batcher = Batcher(self.tokenizer, self.place.device)
+        return {"task": self.task, "batcher": batcher, "accelerator": self.place}
 
     def _encoded(self, rows: Table, labels: Sequence[Any]) -> Any:
         import datasets
@@ -60,43 +79,73 @@ class Restored:
         return encode(table, labels, self.tokenizer, self.max_length)
 
 
-def restore(run: Run, host: Host) -> Restored:
-    """Build the run's model again and load what it kept.
+def restore(run: Run, host: Host, **changes: Any) -> Restored:
+    """Build the run's model again and load what it kept, strictly.
+
+    It computes as precisely as the run did, on the device the recipe names, where this machine can.
+
+    Args:
+        changes: training settings to use instead, such as ``precision="fp32"``.
 
     Raises:
-        RunProblem: the base model on this machine is not the one that was trained, or a tensor does not fit.
+        RunProblem: the base model, the tokenizer or a plugin is missing here or is another one, or a tensor is missing,
+            unexpected or of another shape.
     """
+    from peft_lab.training.weights import load_weights, saved_masks
+
+    must_be_installed()
+    _must_be_begun(run)
+    must_be_offered(run, host)
+    file = run.path / WEIGHTS
+    with host.blaming():
+        restored = _assemble(run, host, make_methods(host, run.recipe), saved_masks(file), changes)
+        load_weights(restored.built, file)
+    return restored
+
+
+def untrained(run: Run, host: Host, **changes: Any) -> Restored:
+    """The run's base model without its methods, under the untrained head that the recipe's seed draws.
+
+    Raises:
+        RunProblem: it is not the base model that the run was trained on.
+    """
+    _must_be_begun(run)
+    return _assemble(run, host, [], {}, changes)
+
+
+def _must_be_begun(run: Run) -> None:
+    if "targets" not in run.record:
+        raise RunProblem(f"{run.id} stopped before its data was read", "Train again")
+
+
+def _assemble(
+    run: Run, host: Host, methods: list[Method], masks: Mapping[str, torch.Tensor], changes: Mapping[str, Any]
+) -> Restored:
     import torch
 
     from peft_lab.sources.models import find_model, load_tokenizer
     from peft_lab.training.build import adapt_tokenizer, build
     from peft_lab.training.context import Context
-    from peft_lab.training.hardware import open_accelerator
-    from peft_lab.training.session import longest_possible
-    from peft_lab.training.weights import load_weights, saved_masks
+    from peft_lab.training.hardware import choose_device, choose_precision, settings_here
+    from peft_lab.training.lengths import longest_text
+    from peft_lab.training.randomness import kept_apart
 
     recipe, record = run.recipe, run.record
-    if "targets" not in record:
-        raise RunProblem(f"{run.id} stopped before its data was read", "Train again")
-    file = run.path / WEIGHTS
-    masks = saved_masks(file)
     found = find_model(recipe.model, host)
-    expected = record["fingerprints"].get("model")
-    if expected != found.fingerprint:
-        raise RunProblem(
-            f"{run.id} was trained on another {recipe.model}: its fingerprint is {str(expected)[:12]}, "
-            f"here {found.fingerprint[:12]}",
-            "Put the same weights in place",
-        )
-    task: Task = host.find("tasks", record["task"])()
-    accelerator = open_accelerator(recipe.training)
-    methods = make_methods(host, recipe)
-    with torch.random.fork_rng():
+    must_be_same_model(run, found)
+    task = make_task(host, record["task"])
+    settings = settings_here(recipe.training, record.get("hardware", {})).model_copy(update=dict(changes))
+    device = choose_device(settings.device)
+    place = Place(torch.device(device), choose_precision(settings.precision, device))
+    with kept_apart():
         generator = torch.Generator().manual_seed(recipe.seed)
-        context = Context(accelerator.device, generator, load_tokenizer(found), task, recipe.training.batch_size)
+        context = Context(place.device, generator, load_tokenizer(found), task, settings.batch_size)
         rows = adapt_tokenizer(methods, context)
-        part = recipe.training.train_head
-        built = build(found, methods, record["targets"], context, recipe.seed, part, masks=masks, rows=rows)
-    load_weights(built, file)
-    longest = longest_possible(found, recipe.training.max_length)
-    return Restored(built, task, record["targets"], context.tokenizer, accelerator, longest)
+        if methods:
+            must_be_same_tokenizer(run, context.tokenizer)
+        targets, part = record["targets"], settings.train_head
+        built = build(
+            found, methods, targets, context, recipe.seed, part, masks=masks, rows=rows, precision=place.precision
+        )
+    longest = longest_text(found, settings.max_length, methods)
+    return Restored(built, task, targets, context.tokenizer, place, longest)

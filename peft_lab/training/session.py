@@ -2,47 +2,129 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peft_lab.errors import DataProblem
-from peft_lab.recipe import Recipe, make_methods
-from peft_lab.run import WEIGHTS, Run
+from peft_lab.asking import asking, gave
+from peft_lab.errors import PeftLabError, RunProblem
+from peft_lab.recipe import Recipe
+from peft_lab.run import LAST, WEIGHTS, Run
+from peft_lab.training.answers import artifact_fault
+from peft_lab.training.checkpoint import CHECKPOINT
 from peft_lab.training.cost import give_back
-from peft_lab.training.journal import Journal
+from peft_lab.training.installed import must_be_installed
+from peft_lab.training.journal import FULL, Journal, claim, not_written, reopened, writing
+from peft_lab.training.preparing import Prepared, prepare
 from peft_lab.training.progress import Progress
-from pluggy_specs import Artifact, Task
+from pluggy_specs import Artifact
 
 if TYPE_CHECKING:
-    from peft_lab.host import Host
-    from peft_lab.training.build import Built
+    import numpy as np
 
-START, LAST = "start.tmp", "last.safetensors"
+    from peft_lab.host import Host
+    from peft_lab.training.out_of_memory import Guard
+
+START = "start.safetensors"
 
 
 @dataclass
-class Prepared:
-    """A recipe with everything loaded, ready for the loop."""
+class Trained:
+    """What is compared with the saved run when the model is gone: a few texts and the answers to them."""
 
-    job: Any
-    context: Any
-    encoded: dict[str, Any]
+    stopped: bool
+    texts: list[dict[str, Any]]
+    answers: np.ndarray
 
 
-def train(recipe: Recipe, host: Host, folder: Path, progress: Progress | None = None) -> Run:
+def train(
+    recipe: Recipe,
+    host: Host,
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    forecast: Mapping[str, Any] | None = None,
+    anyway: bool = False,
+) -> Run:
     """Train a recipe into a new run folder.
 
     Every way of ending leaves a folder: ``finished``, ``stopped`` (asked for through ``progress``) or ``failed``,
-    with the best state so far in ``weights.safetensors``.
+    with the best state so far in ``weights.safetensors`` and the last one beside it.
+
+    Args:
+        forecast: of a plan of the same recipe, to be compared with what comes.
+        anyway: train although the forecast says that memory will not do.
 
     Raises:
+        OutOfMemory: with what would fit.
         PeftLabError: what a person can put right.
     """
+    must_be_installed()
+    run = Run(claim(folder, recipe, forecast))
+    try:
+        with writing(run.id):
+            journal = Journal(run.path, run.record, host)
+    except RunProblem:
+        shutil.rmtree(run.path, ignore_errors=True)  # nothing was done yet
+        raise
+    return _run(journal, host, progress or Progress(), anyway=anyway)
+
+
+def go_on(run: Run, host: Host, *, anyway: bool = False) -> Run:
+    """Train a run that another process has opened, in this process."""
+    with writing(run.id):
+        journal = Journal(run.path, run.record, host)
+    return _run(journal, host, Progress(), anyway=anyway)
+
+
+def resume(run: Run, host: Host, progress: Progress | None = None, *, anyway: bool = False) -> Run:
+    """Go on with a run that was stopped, failed or crashed, from its last checkpoint; without one, from the start.
+
+    The numbers are those of a run that never ended, bit for bit on one machine in fp32.
+
+    Args:
+        anyway: go on although data, model, code or a package is not what it was.
+
+    Raises:
+        RunProblem: nothing is left to do, it is being trained, or something changed.
+    """
+    must_be_installed()
+    must_be_open(run)
+    before = dict(run.record)
+    with writing(run.id):
+        journal = Journal(run.path, reopened(run), host)
+    return _run(journal, host, progress or Progress(), anyway=anyway, before=before)
+
+
+def must_be_open(run: Run) -> None:
+    """Refuse to go on with a run that has nothing left to do.
+
+    Raises:
+        RunProblem: it is finished, or being trained.
+    """
+    if run.active:
+        raise RunProblem(f"{run.id} is being trained now", f"Wait for it: %peft wait {run.id}")
+    if run.status == "finished":
+        done = run.record.get("steps", {}).get("done", 0)
+        hint = f"Go on from it with new steps: %peft train {run.recipe.method} --from {run.id}"
+        raise RunProblem(f"{run.id} has nothing left to do: all {done:,} steps are done", hint)
+
+
+def _run(
+    journal: Journal, host: Host, progress: Progress, anyway: bool = False, before: dict[str, Any] | None = None
+) -> Run:
+    """Train, check what was saved, close the books. ``before`` is put back when a run is refused to go on."""
+    from peft_lab.training.out_of_memory import Guard
+    from peft_lab.training.randomness import kept_apart
+    from peft_lab.training.reload import reload_mark
+
     give_back()
-    progress = progress or Progress()
-    journal = Journal(folder, recipe, host)
+    recipe = journal.run.recipe
+    progress.keep_in(journal.path)
     progress.update(
         run_id=journal.path.name,
         path=str(journal.path),
@@ -52,186 +134,132 @@ def train(recipe: Recipe, host: Host, folder: Path, progress: Progress | None = 
         epochs=recipe.training.epochs,
     )
     try:
-        _train(recipe, host, journal, progress)
+        with host.blaming(), Guard(progress) as guard, kept_apart():
+            trained = _train(recipe, host, journal, progress, guard, anyway)
+            give_back()
+            mark = reload_mark(journal.run, host, trained.texts, trained.answers)
+        journal.update(proof=[*journal.record["proof"], mark])
+        journal.end("stopped" if trained.stopped else "finished")
+        if not trained.stopped:  # only now: until the record says so, a crash would need it
+            with suppress(OSError):
+                (journal.path / CHECKPOINT).unlink(missing_ok=True)
+        progress.update(phase=journal.record["status"])
     except BaseException as error:
-        journal.end("failed", error)
+        with suppress(OSError):  # the journal remembers that it could not say so
+            if before is not None and not journal.begun:
+                journal.take_back(before)
+            else:
+                journal.end("failed", error)
+        if isinstance(error, OSError) and (told := _about_the_folder(journal, error)):
+            raise told from error
         raise
     finally:
-        (journal.path / START).unlink(missing_ok=True)
+        with suppress(OSError):
+            (journal.path / START).unlink(missing_ok=True)
         give_back()
     return journal.run
 
 
-def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress) -> None:
-    import torch
+def _about_the_folder(journal: Journal, error: OSError) -> RunProblem | None:
+    """The line about a run's folder that cannot be written to; None where the error is about something else."""
+    run = journal.path.name
+    if not journal.path.is_dir():
+        hint = "What was written is where the folder is now: %peft resume FOLDER"
+        return RunProblem(f"{run} ended: its folder was removed or renamed", hint)
+    ours = error.filename is not None and Path(str(error.filename)).is_relative_to(journal.path)
+    if not ours and error.errno not in FULL:
+        return None
+    return not_written(run, error, f". Then go on: %peft resume {run}")
 
+
+def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, guard: Guard, anyway: bool) -> Trained:
+    """Train and write everything."""
     from peft_lab.training import changes, cost, loop, weights
+    from peft_lab.training.forecast import forecast_for
 
     began = time.perf_counter()
-    # The person's own random numbers go on as if nothing had been drawn from them.
-    with torch.random.fork_rng():
-        ready = prepare(recipe, host, journal, progress)
-        job, built = ready.job, ready.job.built
-        loaded = time.perf_counter()
-        weights.save_weights(built, journal.path / START)  # on disk the starting point takes no memory
-        journal.artifact(changes.trainable_by_layer(built))
-        counts = cost.count(built)
-        journal.update(cost=counts, head=built.head, steps={"planned": None, "done": 0})
-        progress.update(phase="training", **counts)
-        outcome = loop.fit(job)
-
-        file = journal.path / WEIGHTS
-        if outcome.best_step is None:
-            weights.save_weights(built, file)
-        elif outcome.best_step != outcome.steps:
-            if outcome.stopped:
-                weights.save_weights(built, journal.path / LAST)
-            weights.load_weights(built, file)
-        finals = {"validation": outcome.best_scores} if outcome.best_scores else {}
-        test = ready.encoded.get("test")
-        began_test = time.perf_counter()
-        if test is not None and not outcome.stopped:
-            progress.update(phase="testing")
-            scores = loop.score(job, test)
-            if scores is not None:
-                finals["test"] = scores
-        outcome.eval_seconds += time.perf_counter() - began_test
-        progress.update(phase="saving")
-        peak = job.memory.read()
-        job.built.model.zero_grad(set_to_none=True)
-        effective = _artifacts(ready, journal)
-        journal.artifact(changes.parameter_change(built, journal.path / START, effective))
-        journal.update(
-            metrics=finals,
-            proof=outcome.proof.marks(),
-            steps={"planned": outcome.planned, "done": outcome.steps},
-            best=journal.record.get("best"),
-            cost={
-                **counts,
-                "seconds": outcome.train_seconds,
-                "eval_seconds": outcome.eval_seconds,
-                "load_seconds": loaded - began,
-                "texts_per_second": outcome.texts / outcome.train_seconds if outcome.train_seconds else 0.0,
-                "peak_memory": peak,
-                "bytes_on_disk": file.stat().st_size,
-            },
-        )
-        journal.end("stopped" if outcome.stopped else "finished")
-        progress.update(phase="stopped" if outcome.stopped else "finished")
-
-
-def prepare(recipe: Recipe, host: Host, journal: Journal, progress: Progress) -> Prepared:
-    """Load data, tokenizer and model, attach the methods, tokenise: all that comes before the first step."""
-    import torch
-
-    from peft_lab.sources.datasets import load_data
-    from peft_lab.sources.models import find_model, load_tokenizer
-    from peft_lab.training.batches import Batcher, encode
-    from peft_lab.training.build import adapt_tokenizer, build
-    from peft_lab.training.context import Context
-    from peft_lab.training.cost import PeakMemory
-    from peft_lab.training.hardware import describe_hardware, open_accelerator
-    from peft_lab.training.loop import Job
-
-    settings = recipe.training
-    accelerator = open_accelerator(settings)
-    precision = "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
-    journal.update(hardware=describe_hardware(accelerator.device.type, precision))
-    memory = PeakMemory(accelerator.device)
-    progress.update(phase="reading data")
-    data = load_data(recipe.data, host)
-    found = find_model(recipe.model, host)
-    prints = {**journal.record["fingerprints"], "data": data.fingerprint, "model": found.fingerprint}
-    for text in data.notes:
-        journal.note(text)
-    task: Task = host.find("tasks", data.task)()
-    targets = task.targets(data.splits["train"])
-    journal.update(data=data.describe(), fingerprints=prints, targets=targets, headline=task.headline, task=data.task)
-    methods = make_methods(host, recipe)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    context = Context(accelerator.device, generator, load_tokenizer(found), task, settings.batch_size)
-    vocabulary = adapt_tokenizer(methods, context)
-    longest = longest_possible(found, settings.max_length, journal)
-    encoded = {}
-    for split, rows in data.splits.items():
-        encoded[split] = encode(rows, task.encode_labels(rows, targets), context.tokenizer, longest)
-        if encoded[split].cut:
-            journal.note(
-                f"{encoded[split].cut} of {len(rows)} {split} texts are longer than {longest} tokens and were cut"
-            )
-    batcher = Batcher(context.tokenizer, accelerator.device)
-    context.train, context.batcher = encoded["train"], batcher
-    progress.update(phase="loading model")
-    built = build(found, methods, targets, context, recipe.seed, settings.train_head, rows=vocabulary)
-    for text in found.notes:
-        journal.note(text)
-    if accelerator.num_processes > 1:
-        raise DataProblem("one run over several processes is not built yet", "Train in one process")
-    # Calibration draws from the generator; the order of batches must not depend on how much it drew.
-    generator.manual_seed(recipe.seed)
-    job = Job(
-        built=built,
-        task=task,
-        targets=targets,
-        training=settings,
-        train=encoded["train"],
-        validation=encoded.get("validation"),
-        batcher=batcher,
-        accelerator=accelerator,
-        generator=generator,
-        progress=progress,
-        memory=memory,
-        log=_logger(journal, progress),
-        keep_best=_keeper(built, journal),
+    ready = prepare(recipe, host, journal, progress, anyway=anyway)
+    job, built = ready.job, ready.job.built
+    loaded = time.perf_counter()
+    weights.save_weights(built, journal.path / START)  # on disk the starting point takes no memory
+    _keep(changes.trainable_by_layer(built), journal)
+    counts = cost.count(built)
+    start = forecast_for(job, ready.encoded.get("test"), journal.record.get("forecast"))
+    journal.update(
+        cost=counts,
+        head=built.head,
+        steps={"planned": start.forecast.steps, "done": 0},
+        forecast=start.forecast.plain(),
     )
-    return Prepared(job, context, encoded)
+    guard.check(job, start, journal.note, anyway)
+    job.first = start.first
+    progress.update(phase="training", **counts)
+    journal.begun = True
+    give_back()  # what loading left behind would stand beside what training needs
+    outcome = loop.fit(job)
+
+    at, file = outcome.at, journal.path / WEIGHTS
+    journal.update(steps={"planned": outcome.planned, "done": at.steps})
+    (journal.path / LAST).unlink(missing_ok=True)
+    if at.best_step is None:
+        weights.save_weights(built, file)
+    elif at.best_step != at.steps:
+        weights.save_weights(built, journal.path / LAST)
+        weights.load_weights(built, file)
+    finals = {"validation": at.best_scores} if at.best_scores else {}
+    test = ready.encoded.get("test")
+    began_test = time.perf_counter()
+    if test is not None and not outcome.stopped:
+        progress.update(phase="testing")
+        scores = loop.score(job, test)
+        if scores is not None:
+            finals["test"] = scores
+    progress.update(phase="saving")
+    answers = ready.answers()
+    peak = job.memory.read()
+    job.built.model.zero_grad(set_to_none=True)
+    effective = _artifacts(ready, journal, host)
+    _keep(changes.parameter_change(built, journal.path / START, effective), journal)
+    journal.update(
+        metrics=finals,
+        proof=outcome.proof.marks(),
+        cost={
+            **counts,
+            "seconds": at.train_seconds,
+            "eval_seconds": at.eval_seconds + time.perf_counter() - began_test,
+            "load_seconds": loaded - began,
+            "texts_per_second": at.texts / at.train_seconds if at.train_seconds else 0.0,
+            "peak_memory": peak,
+            "bytes_on_disk": file.stat().st_size,
+        },
+    )
+    return Trained(outcome.stopped, ready.texts, answers)
 
 
-def longest_possible(found: Any, wanted: int, journal: Journal | None = None) -> int:
-    """The length limit, no more than the model has positions for."""
-    from peft_lab.sources.models import position_limit
-
-    limit = position_limit(found)
-    if limit is None or wanted <= limit:
-        return wanted
-    if journal is not None:
-        journal.note(f"max_length {wanted} is more than {found.name} has positions for; {limit} was used")
-    return limit
-
-
-def _logger(journal: Journal, progress: Progress) -> Any:
-    def log(**point: Any) -> None:
-        journal.point(**point)
-        progress.points.append(point)
-        if point["split"] == "validation":
-            progress.update(metrics={k: v for k, v in point.items() if k not in ("step", "epoch", "split", "seconds")})
-
-    return log
-
-
-def _keeper(built: Built, journal: Journal) -> Any:
-    from peft_lab.training.weights import save_weights
-
-    def keep(step: int, epoch: float) -> None:
-        save_weights(built, journal.path / WEIGHTS)
-        journal.update(best={"step": step, "epoch": epoch}, steps={**journal.record["steps"], "done": step})
-
-    return keep
-
-
-def _artifacts(ready: Prepared, journal: Journal) -> dict[str, tuple[float, float, int]]:
+def _artifacts(ready: Prepared, journal: Journal, host: Host) -> dict[str, tuple[float, float, int]]:
     """Write the methods' artifacts; an ``effective-change`` is handed on to the core's own artifact instead."""
     effective: dict[str, tuple[float, float, int]] = {}
     for method in ready.job.built.methods:
         try:
-            for artifact in method.artifacts(ready.job.built.model, ready.context):
-                if artifact.kind == "effective-change":
-                    effective |= _by_module(artifact)
-                else:
-                    journal.artifact(artifact)
-        except Exception as error:  # a picture that cannot be made must not cost a trained run
-            journal.note(f"{method.name} could not say what it did: {type(error).__name__}: {error}")
+            with host.blaming(), asking("methods", method.name, "artifacts"):
+                for artifact in method.artifacts(ready.job.built.model, ready.context):
+                    if fault := artifact_fault(artifact):
+                        raise gave("methods", method.name, "artifacts", fault, "an Artifact of arrays with named axes")
+                    if artifact.kind == "effective-change":
+                        effective |= _by_module(artifact)
+                    else:
+                        _keep(artifact, journal)
+        except PeftLabError as error:  # a picture that cannot be made must not cost a trained run
+            journal.note(f"{method.name} could not say what it did: {error}")
     return effective
+
+
+def _keep(artifact: Artifact, journal: Journal) -> None:
+    """Write an artifact; where there is no room for one, the run goes on without."""
+    try:
+        journal.artifact(artifact)
+    except OSError as error:
+        journal.note(f"{artifact.kind} could not be written: {error.strerror or error}")
 
 
 def _by_module(artifact: Artifact) -> dict[str, tuple[float, float, int]]:

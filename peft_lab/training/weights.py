@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peft_lab.errors import RunProblem, nearest
+from peft_lab.training.journal import system_error
 
 if TYPE_CHECKING:
     import torch
@@ -37,17 +39,39 @@ def own_tensors(built: Built) -> dict[str, torch.Tensor]:
     return dict(kept.values())
 
 
-def save_weights(built: Built, file: Path) -> int:
-    """Write the kept tensors atomically; return the size in bytes."""
-    from safetensors.torch import save_file
-
-    tensors = {name: tensor.detach().contiguous() for name, tensor in own_tensors(built).items()}
+def kept_tensors(built: Built) -> dict[str, torch.Tensor]:
+    """All that a file of the run holds: own tensors, and of masked parameters the chosen entries with their places."""
+    tensors = {name: tensor.detach() for name, tensor in own_tensors(built).items()}
     for name, indices, values in built.masked or ():
         tensors[name + VALUES], tensors[name + INDICES] = values, indices
-    unfinished = file.with_suffix(".tmp")
-    save_file(_unshared(tensors), unfinished, metadata={"format": "pt", "by": "peft_lab"})
-    unfinished.replace(file)
+    return tensors
+
+
+def save_weights(built: Built, file: Path) -> int:
+    """Write the kept tensors atomically; return the size in bytes."""
+    write_tensors(kept_tensors(built), file)
     return file.stat().st_size
+
+
+def write_tensors(tensors: Mapping[str, torch.Tensor], file: Path, header: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file so that a reader sees the old content or the new, never half of it.
+
+    Raises:
+        OSError: there is no room, or the folder cannot be written to.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    unfinished = file.with_suffix(".tmp")
+    whole = _unshared({name: tensor.contiguous() for name, tensor in tensors.items()})
+    try:
+        save_file(whole, unfinished, metadata={"format": "pt", "by": "peft_lab", **(header or {})})
+        unfinished.replace(file)
+    except SafetensorError as error:  # its way of passing on what the system said
+        raise system_error(error, file) from error
+    finally:
+        with suppress(OSError):  # the folder is gone, say: that has been said
+            unfinished.unlink(missing_ok=True)
 
 
 def load_weights(built: Built, file: Path) -> None:
@@ -56,43 +80,85 @@ def load_weights(built: Built, file: Path) -> None:
     Raises:
         RunProblem: a tensor is missing, unexpected, or of another shape; the first one is named.
     """
+    put_tensors(built, read_tensors(file), file.name)
+
+
+def put_tensors(built: Built, found: Mapping[str, torch.Tensor], file: str) -> None:
+    """Put tensors of a file of that name into the model, strictly.
+
+    Raises:
+        RunProblem: a tensor is missing, unexpected, or of another shape; the first one is named.
+    """
     import torch
 
-    found = read_tensors(file)
+    held = {torch.float32, torch.bfloat16}  # what is trained in one may be held in the other
     own = own_tensors(built)
     expected = set(own)
     for name, _, _ in built.masked or ():
         expected |= {name + VALUES, name + INDICES}
     for name in sorted(expected ^ set(found)):
         what = "lacks" if name in expected else "holds the unexpected"
-        raise RunProblem(f"{file.name} {what} tensor {name!r}", nearest(name, found if name in expected else expected))
+        raise RunProblem(f"{file} {what} tensor {name!r}", nearest(name, found if name in expected else expected))
     with torch.no_grad():
         for name, tensor in own.items():
+            if tensor.dtype != found[name].dtype and {tensor.dtype, found[name].dtype} - held:
+                kinds = f"{str(found[name].dtype)[6:]}, not {str(tensor.dtype)[6:]}"
+                raise RunProblem(
+                    f"tensor {name!r} of {file} is {kinds}", "Train again, or restore the file from a copy"
+                )
             if tensor.shape != found[name].shape:
                 shapes = f"{tuple(found[name].shape)}, not {tuple(tensor.shape)}"
-                raise RunProblem(f"tensor {name!r} of {file.name} is {shapes}", "The base model or the options differ")
+                raise RunProblem(f"tensor {name!r} of {file} is {shapes}", "The base model or the options differ")
             tensor.copy_(found[name])
         if built.masked:
             for part in built.masked.parts:
                 if not torch.equal(found[part.name + INDICES], part.indices.cpu()):
-                    raise RunProblem(f"{file.name} masks other entries of {part.name!r} than this recipe")
+                    raise RunProblem(f"{file} masks other entries of {part.name!r} than this recipe")
                 part.parameter.data.put_(part.indices.long(), found[part.name + VALUES].to(part.parameter.device))
             built.masked.read()
 
 
 def read_tensors(file: Path) -> Mapping[str, torch.Tensor]:
-    """All tensors of a safetensors file."""
+    """All tensors of a safetensors file.
+
+    Raises:
+        RunProblem: it is missing or damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(file)
     except FileNotFoundError:
-        raise RunProblem(
-            f"{file} is missing", "The run ended before its first evaluation, or the file was removed"
-        ) from None
-    except SafetensorError as error:
-        raise RunProblem(f"{file} is damaged ({error})", "Train again, or restore the file from a copy") from None
+        raise _missing(file) from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(file, error) from None
+
+
+def read_header(file: Path) -> Mapping[str, str]:
+    """The text in the header of a safetensors file.
+
+    Raises:
+        RunProblem: it is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt") as opened:
+            return opened.metadata() or {}
+    except FileNotFoundError:
+        raise _missing(file) from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(file, error) from None
+
+
+def _missing(file: Path) -> RunProblem:
+    return RunProblem(f"{file} is missing", "The run ended before its first evaluation, or the file was removed")
+
+
+def _damaged(file: Path, error: Exception) -> RunProblem:
+    said = " ".join(str(error).split())
+    return RunProblem(f"{file} is damaged ({said})", "Train again, or restore the file from a copy")
 
 
 def saved_masks(file: Path) -> dict[str, torch.Tensor]:

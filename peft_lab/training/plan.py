@@ -1,0 +1,194 @@
+"""What a training would change and what it would take, found out without training: a probe, then nothing is left."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from peft_lab.errors import PeftLabError
+from peft_lab.present.plan import plan_card
+from peft_lab.recipe import Recipe
+from peft_lab.training.cost import count, give_back
+from peft_lab.training.fitting import what_fits
+from peft_lab.training.forecast import Forecast, Start, forecast_for, memory_parts
+from peft_lab.training.installed import must_be_installed
+from peft_lab.training.preparing import prepare
+from peft_lab.training.probe import Probed, probe
+from peft_lab.training.progress import Progress
+from peft_lab.training.room import free_memory
+from pluggy_specs import Artifact
+
+if TYPE_CHECKING:
+    from peft_lab.host import Host
+    from peft_lab.present.picture import Picture
+    from peft_lab.training.build import Built
+
+NEAR = 0.85
+"""Filling more than this part of the free memory is called a near thing."""
+GROWS, MANY = 0.2, 20
+"""On a CPU, what a process grows by in a training of many steps, in parts of the activations: batches of ever new sizes
+do not quite fit into what earlier ones left. Measured on minilm: 0.1 to 0.4."""
+
+
+class Draft:
+    """Takes what preparing a run writes down, and forgets it."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.record: dict[str, Any] = {"id": "plan", "recipe": recipe.model_dump(mode="json"), "fingerprints": {}}
+        self.notes: list[str] = []
+
+    def update(self, **facts: Any) -> None:
+        """Add facts."""
+        self.record.update(facts)
+
+    def note(self, text: str) -> None:
+        """Something a person should know."""
+        self.notes.append(text)
+
+
+@dataclass(frozen=True, repr=False)
+class Plan:
+    """What a training would do. Shows itself as a card; everything on it can be read here."""
+
+    recipe: Recipe
+    record: dict[str, Any]
+    """Data, hardware and fingerprints, as a run would keep them."""
+    layers: Artifact
+    """``trainable-by-layer``, as a run would keep it."""
+    counts: dict[str, int]
+    """``trainable``, ``trainable_head`` and ``total`` parameters."""
+    head: list[str]
+    """Modules that are the task's head and train whole."""
+    forecast: Forecast
+    load_seconds: float
+    """What loading took just now."""
+    bytes_on_disk: int
+    """Of what a run would keep."""
+    free: int
+    """Bytes that training could have."""
+    fits: bool
+    advice: str
+    """What would fit, where this does not."""
+    notes: list[str] = field(default_factory=list)
+    picture: Picture | None = None
+    """What trains, where in the model."""
+
+    id = "plan"
+
+    def artifact(self, kind: str) -> Artifact:
+        """For views: the only artifact of a plan."""
+        if kind != self.layers.kind:
+            raise PeftLabError(f"a plan has no {kind}", "It has trainable-by-layer; train for more")
+        return self.layers
+
+    @property
+    def seconds(self) -> float | None:
+        """Training, evaluation and loading together."""
+        parts = (self.forecast.seconds, self.forecast.eval_seconds)
+        return None if None in parts else self.load_seconds + sum(p or 0.0 for p in parts)
+
+    def __str__(self) -> str:
+        return plan_card(self).text
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return plan_card(self).mimebundle()
+
+
+def make_plan(recipe: Recipe, host: Host) -> Plan:
+    """Prepare a training, try a few steps of it where they fit, and throw it away.
+
+    Raises:
+        PeftLabError: what training would raise before its first step.
+    """
+    from peft_lab.training.randomness import kept_apart
+
+    must_be_installed()
+    give_back()
+    try:
+        with host.blaming(), kept_apart():
+            return _plan(recipe, host)
+    finally:
+        give_back()
+
+
+def _plan(recipe: Recipe, host: Host) -> Plan:
+    from peft_lab.training import changes
+
+    began = time.perf_counter()
+    draft = Draft(recipe)
+    ready = prepare(recipe, host, draft, Progress())
+    load_seconds = time.perf_counter() - began
+    job, test = ready.job, ready.encoded.get("test")
+    layers = changes.trainable_by_layer(job.built)
+    size = _bytes_on_disk(job.built)
+    counts = count(job.built)
+    head = sorted({name.rpartition(".")[0] for name in job.built.head})
+    start = forecast_for(job, test)
+    free = free_memory(job.accelerator.device)
+    fits = start.moving <= free
+    advice = "" if fits else what_fits(job, start.footprint, free)
+    give_back()
+    probed = probe(job, start.ahead, test) if fits else None
+    return Plan(
+        recipe=recipe,
+        record=draft.record,
+        layers=layers,
+        counts=counts,
+        head=head,
+        forecast=_forecast(start, probed),
+        load_seconds=load_seconds,
+        bytes_on_disk=size,
+        free=free,
+        fits=fits,
+        advice=advice,
+        notes=[*_notes(layers, start, free), *dict.fromkeys(draft.notes)],
+    )
+
+
+def _forecast(start: Start, probed: Probed | None) -> Forecast:
+    ahead = start.ahead
+    memory = memory_parts(start.footprint, ahead)
+    if probed is not None:
+        memory["peak"] = max(memory["peak"], probed.peak)
+        if start.footprint.device == "cpu" and len(ahead.steps) > MANY:
+            memory["peak"] += round(GROWS * memory["activations"])
+    if probed is None:
+        return Forecast("plan", len(ahead.steps), memory)
+    rest = ahead.steps[1:]
+    seconds = probed.longest + probed.step.total(len(rest), float(rest.sum()))
+    evaluation = probed.evaluation.total(ahead.evaluated_batches, ahead.evaluated_tokens)
+    return Forecast("plan", len(ahead.steps), memory, seconds, evaluation)
+
+
+def _notes(layers: Artifact, start: Start, free: int) -> list[str]:
+    """How far back gradients go, and whether memory is a near thing."""
+    trains = layers.arrays["trainable"]
+    names = trains.labels["layer"]
+    moving = [name for name, row in zip(names, trains.values, strict=True) if row.sum()]
+    numbered = [name for name in names if name.isdigit()]
+    notes = []
+    if "embeddings" in moving:
+        notes.append("Something in the embeddings trains, so the backward pass goes through the whole model")
+    elif numbered and (first := next((n for n in moving if n.isdigit()), None)) != numbered[0]:
+        spared = numbered if first is None else numbered[: numbered.index(first)]
+        notes.append(
+            f"The backward pass spares {len(spared)} of {len(numbered)} layers, which lie below all that trains"
+        )
+    if NEAR * free < start.moving <= free:
+        notes.append("Memory is a near thing: training would fill most of what is free")
+    return notes
+
+
+def _bytes_on_disk(built: Built) -> int:
+    """The size of the file of kept tensors: their bytes, and a header that names them."""
+    from peft_lab.training.weights import kept_tensors
+
+    end, header = 0, {}
+    for name, tensor in kept_tensors(built).items():
+        begin, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    return 8 + len(json.dumps(header, separators=(",", ":"))) + end

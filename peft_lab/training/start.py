@@ -1,0 +1,68 @@
+"""Begin where another run ended: its trained tensors instead of fresh ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peft_lab.errors import RunProblem
+from peft_lab.recipe import Recipe, Start
+from peft_lab.run import WEIGHTS, Run
+from peft_lab.training.weights import kept_tensors, put_tensors, read_tensors, saved_masks
+
+if TYPE_CHECKING:
+    import torch
+
+    from peft_lab.training.build import Built
+
+
+def start_from(run: Run) -> Start:
+    """What a recipe says about the run it begins from.
+
+    Raises:
+        RunProblem: the run kept no weights.
+    """
+    file = run.path / WEIGHTS
+    if run.active or not file.is_file():
+        raise RunProblem(f"{run.id} is {run.status} and has no weights to begin from", "Name a finished run")
+    return Start(run=str(run.path), weights=_sha256(file))
+
+
+def masks_of(start: Start) -> dict[str, torch.Tensor] | None:
+    """The entries that trained in the run before; None where it had no masks, so that the methods are asked."""
+    return saved_masks(Path(start.run) / WEIGHTS) or None
+
+
+def take_over(recipe: Recipe, built: Built, record: Mapping[str, Any]) -> str:
+    """Put the trained tensors of the run before into the model; return what to note.
+
+    The head is taken over where the labels are the same; otherwise it starts anew.
+
+    Raises:
+        RunProblem: the run was trained with other methods or on another base model, or changed since.
+    """
+    assert recipe.start is not None
+    run = Run(recipe.start.run)
+    if _sha256(run.path / WEIGHTS) != recipe.start.weights:
+        raise RunProblem(f"the weights of {run.id} are not those that this recipe began from", "Write a new recipe")
+    if run.recipe.method != recipe.method:
+        raise RunProblem(
+            f"{run.id} was trained with {run.recipe.method}, not {recipe.method}",
+            f"Train {run.recipe.method} on from it, or merge it into a model first: %peft merge {run.id} FOLDER",
+        )
+    if run.record["fingerprints"].get("model") != record["fingerprints"].get("model"):
+        raise RunProblem(f"{run.id} was trained on another base model ({run.recipe.model})", "Name the same --model")
+    found = dict(read_tensors(run.path / WEIGHTS))
+    same = run.record.get("targets") == record.get("targets")
+    if not same:
+        found = {n: t for n, t in found.items() if not built.is_head(n)}
+        found |= {n: t for n, t in kept_tensors(built).items() if built.is_head(n)}
+    put_tensors(built, found, f"{run.id}/{WEIGHTS}")
+    return f"Begun from {run.id}" + ("" if same else "; the labels are others, so the head starts anew")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
