@@ -1,0 +1,1 @@
+"""Whether what a notebook shows still holds."""

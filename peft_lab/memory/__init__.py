@@ -1,0 +1,1 @@
+"""What holds memory in this process, and giving it back."""
