@@ -237,6 +237,36 @@ def test_a_run_of_another_name_and_unload(kernel):
     assert kernel.value("'lab' in globals()") is False
 
 
+# --- in the background ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_in_the_background_is_followed_left_and_stopped(kernel):
+    began = time.monotonic()
+    cell = kernel.run("%peft train full --epochs 10000 --batch-size 4 --bg --into slow")
+    assert cell.reply["status"] == "ok"
+    assert time.monotonic() - began < 10
+    name = kernel.value("slow.id")
+    assert name in kernel.run("%peft ps").outputs[0]["content"]["data"]["text/plain"]
+    assert kernel.run("%peft train head").reply["status"] == "error", "one at a time on a base model"
+
+    code = f"%peft wait {name}"
+    cells = {kernel.client.execute(code): Cell(), kernel.client.execute("print('went on')"): Cell()}
+    kernel.finish(cells, until=lambda found: any("training · step" in plain(m) for m in found[0].outputs[1:]))
+    kernel.manager.interrupt_kernel()
+    waiting, queued = kernel.finish(cells)
+    assert waiting.reply["status"] == "error" and queued.reply["status"] == "aborted"
+    (error,) = waiting.of("error")
+    assert error["content"]["traceback"][0] == f"You stopped watching; {name} goes on."
+    assert kernel.value("slow.status") == "running"
+
+    assert kernel.run(f"%peft stop {name}").reply["status"] == "ok"
+    cell = kernel.run("await slow")
+    assert cell.reply["status"] == "ok"
+    assert kernel.value("slow.status") == "stopped"
+    again = kernel.run(f"%peft wait {name}")
+    assert plain(again.outputs[-1]).startswith(f"{name}  ■ stopped")
+
+
 # --- what stays in the file -------------------------------------------------------------------------------------------
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import threading
 import time
 import weakref
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from IPython.core.error import UsageError
@@ -19,11 +21,12 @@ import peft_lab
 from peft_lab.errors import NothingLearned
 from peft_lab.host import Host
 from peft_lab.lab import Lab
-from peft_lab.notebook import live, watching
+from peft_lab.notebook import cells, live, watching
 from peft_lab.notebook.watching import Stopped
+from peft_lab.operations import operations_of
 from peft_lab.run import Run
 from peft_lab.training import session
-from peft_lab.training.journal import Journal
+from peft_lab.training.journal import Journal, claim
 from peft_lab.training.progress import Progress
 from pluggy_specs import Method, Options
 
@@ -46,8 +49,9 @@ class Training:
         self.at = {}
         self.before_end = lambda: None
 
-    def __call__(self, recipe, host, folder, progress):
-        journal = Journal(folder, recipe, host)
+    def __call__(self, recipe, host, folder, progress, *, forecast=None, anyway=False):
+        path = claim(folder, recipe, forecast)
+        journal = Journal(path, Run(path).record, host)
         progress.update(run_id=journal.path.name, path=str(journal.path))
         done = 0
         try:
@@ -180,6 +184,8 @@ def test_the_package_offers_lab_and_version():
         ("%peft train made --epochs -1", "training: epochs: input should be greater than 0, not -1.0"),
         ("# remark\n%%peft train made\nepochs: 1", "%%peft must be the first line of its cell"),
         ("%peft show run-9", "no view named 'run-9'"),
+        ("%%peft train made\n\nrank: x", "line 3 of the cell: rank takes a whole number, not 'x'"),
+        ("%%peft train made\n\n\nclip: -1", "line 4 of the cell: training: clip: input should be greater than"),
     ],
 )
 def test_what_a_person_can_put_right_is_one_line(ip, capsys, code, said):
@@ -230,6 +236,57 @@ def test_a_failed_training_is_one_line_and_holds_no_memory(ip, training, capsys,
     assert seen[0]() is None
 
 
+# --- the last traceback -----------------------------------------------------------------------------------------------
+
+
+def test_debug_shows_what_one_line_hides(ip, monkeypatch):
+    assert "no %peft has failed here yet" in str(run(ip, "%peft debug"))
+    run(ip, "%%peft train made\nepochs: -1")
+    shown = run(ip, "%peft debug")._repr_mimebundle_()
+    assert "Traceback (most recent call last)" in shown["text/plain"]
+    assert "pydantic_core._pydantic_core.ValidationError" in shown["text/plain"]  # which "from None" leaves out
+    assert "line 2 of the cell: training: epochs" in shown["text/plain"]
+    assert "<pre" in shown["text/html"] and "<module>" not in shown["text/html"]
+    monkeypatch.setattr("peft_lab.listings.runs", lambda folder: 1 / 0)
+    run(ip, "%peft runs")
+    assert str(run(ip, "%peft debug")).endswith("ZeroDivisionError: division by zero")
+    assert isinstance(run(ip, "%peft debug run-9"), UsageError)
+    assert str(run(ip, "%peft debug")).endswith("ZeroDivisionError: division by zero")  # not its own
+
+
+def test_debug_of_a_failed_training_is_what_its_run_has_on_record(ip, training):
+    def fail():
+        raise RuntimeError("<b>no memory</b>")
+
+    training.at[3] = fail
+    run(ip, "%peft train made")
+    shown = run(ip, "%peft debug")
+    assert shown.text == ip.user_ns["lab"].run("run-1").record["error"]["traceback"]
+    assert "in fail" in str(shown)
+    assert "&lt;b&gt;no memory" in shown._repr_html_() and "<b>no" not in shown._repr_html_()
+    del training.at[3]
+    run(ip, "%peft train made")
+    run(ip, "%peft trian")
+    assert "no command named" in str(run(ip, "%peft debug"))
+    assert "in fail" in str(run(ip, "%peft debug run-1"))
+    assert "run-2 has no error on record. It is finished" in str(run(ip, "%peft debug run-2"))
+
+
+def test_debug_keeps_text_only(ip, monkeypatch):
+    seen = []
+
+    def broken(folder):
+        model = Big()
+        seen.append(weakref.ref(model))
+        raise NothingLearned("dead", "Do")
+
+    monkeypatch.setattr("peft_lab.listings.runs", broken)
+    assert str(run(ip, "%peft runs")) == "dead. Do"
+    gc.collect()
+    assert seen[0]() is None
+    assert "in broken" in str(run(ip, "%peft debug"))
+
+
 # --- results ----------------------------------------------------------------------------------------------------------
 
 
@@ -254,6 +311,47 @@ def test_a_cell_binds_with_into(ip, training):
     assert run(ip, "%%peft train made\n# nothing").id == "run-3"
 
 
+def test_into_is_left_alone_where_there_is_no_result(ip, training):
+    assert run(ip, "%peft train made --into best").id == "run-1"
+
+    def fail():
+        raise RuntimeError("no")
+
+    training.at[3] = fail
+    assert isinstance(run(ip, "%peft train made --into best"), UsageError)
+    assert isinstance(run(ip, "%peft train mad --into best"), UsageError)
+    assert ip.user_ns["best"].id == "run-1"
+    assert run(ip, "%peft runs --into table;") is None
+    assert len(ip.user_ns["table"]) == 2
+    assert run(ip, "%%peft runs\ninto: other").title == ip.user_ns["other"].title
+
+
+def test_into_keeps_a_run_that_goes_on_elsewhere(ip, training, monkeypatch):
+    going = run(ip, "%peft train made")
+    monkeypatch.setattr(Lab, "train_in_background", lambda lab, recipe, anyway: going)
+    assert run(ip, "%peft train made --bg --into later;") is None
+    assert ip.user_ns["later"] is going
+
+
+def test_a_semicolon_hides_the_result(ip, capsys):
+    assert run(ip, "%peft runs") is not None
+    capsys.readouterr()
+    for code in ("%peft runs;", "%peft runs ; # done", "%peft --help;", "%%peft runs;\n# nothing"):
+        assert run(ip, code) is None
+    assert capsys.readouterr() == ("", "")
+    assert run(ip, "found = %peft runs\nlen(found)") == 0
+
+
+def test_values_of_the_notebook(ip, training):
+    run(ip, "deep = 3\nlong = 2.0\nrows = [{'text': f'{at} it', 'label': str(at % 2)} for at in range(40)]")
+    made = run(ip, "%%peft train made --rank {{ deep }} --into best\nepochs: {{ long }}")
+    assert (made.recipe.methods[0].options["rank"], made.recipe.training.epochs) == (3, 2)
+    assert run(ip, "%peft show {{ best }}").id == "run-1"
+    assert "the notebook has no 'nothing'" in str(run(ip, "%peft compare {{ nothing }}"))
+    shown = run(ip, "%peft data {{ rows }}")
+    assert shown.title.startswith("rows") and len(shown) == 2
+
+
 def test_nothing_is_expanded(ip):
     ip.user_ns["x"] = "made"
     assert "no method named '$x'" in str(run(ip, "%peft train $x"))
@@ -269,6 +367,31 @@ def test_settings_move_the_runs(ip, training, tmp_path, capsys):
     assert run(ip, "%peft train made").path == tmp_path / "elsewhere" / "run-1"
     run(ip, "%config PeftMagics")
     assert "PeftMagics.live=<Bool>" in capsys.readouterr().out
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[1] / "docs" / "notebook.md").read_text(encoding="utf-8")
+ERRORS = re.findall(r"^\| (`.*`) \| (.*) \|$", PAGE.partition("<!-- what errors say -->")[2], re.M)
+
+
+@pytest.mark.parametrize(("cell", "said"), ERRORS, ids=[cell for cell, _ in ERRORS])
+def test_errors_are_those_of_the_page(shell, cell, said):
+    shell.run_line_magic("load_ext", "peft_lab")
+    shell.magics_manager.registry["PeftMagics"].lab._host = Host(entry_points=False)
+    error = run(shell, "\n".join(re.findall(r"`([^`]*)`", cell)))
+    assert type(error) is UsageError
+    assert str(error).startswith(said)
+
+
+def test_the_page_has_errors_and_examples(ip):
+    assert len(ERRORS) > 8
+    examples = re.findall(r"^```ipython\n(.*?)^```", PAGE, re.M | re.S)
+    given = {"rank": 2, "tickets": [{"text": "a"}], "best": "run-1", "questions": ["a"], "lr": 0.1, "layer": "value"}
+    builtin = Host(entry_points=False)
+    calls = [call for text in examples for call in cells.calls_in(text, operations_of(Lab), lambda: builtin, given)]
+    assert [call.operation.name for call in calls] == ["train", "predict", "train"]
+    assert calls[2].given["learning_rate"] == 0.1
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------
@@ -316,7 +439,9 @@ def test_an_interrupt_that_comes_too_late_still_fails_the_cell(training, ip):
 
 def test_unload_stops_a_run(training, ip):
     training.at[3] = lambda: ip.run_line_magic("unload_ext", "peft_lab")
-    assert run(ip, "%peft train made").status == "stopped"
+    stopped = run(ip, "%peft train made")
+    assert isinstance(stopped, Stopped)
+    assert stopped.run.status == "stopped"
 
 
 # --- the wait itself --------------------------------------------------------------------------------------------------

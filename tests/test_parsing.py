@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 from pydantic import Field
 
@@ -11,12 +14,13 @@ from peft_lab.errors import BadOption, PeftLabError, UnknownName
 from peft_lab.host import Host
 from peft_lab.lab import Lab
 from peft_lab.notebook.parsing import Call, parse
-from peft_lab.notebook.words import split
+from peft_lab.notebook.words import is_quiet, split
 from peft_lab.operations import operations_of, options_of
 from peft_lab.recipe import Training, compose
 from pluggy_specs import Drawing, Method, Options, View
 
 OPERATIONS = operations_of(Lab)
+ASKED = OPERATIONS["predict"].arguments[0].name
 
 
 class Made(Method):
@@ -132,8 +136,8 @@ def test_words(line, words):
         ("show drawn run-1 --bins 9", {"do": "show", "what": "drawn", "names": ["run-1"], "bins": 9}),
         ("show run-1", {"do": "show", "what": "run-1"}),
         ("compare run-1 --against seconds 2", {"do": "compare", "names": ["run-1", "2"], "against": "seconds"}),
-        ("predict 2 'my badge' -3 -- --help", {"do": "predict", "name": "2", "texts": ["my badge", "-3", "--help"]}),
-        ("predict 2 '--quoted'", {"do": "predict", "name": "2", "texts": ["--quoted"]}),
+        ("predict 2 'my badge' -3 -- --help", {"do": "predict", ASKED: "2", "texts": ["my badge", "-3", "--help"]}),
+        ("predict 2 '--quoted'", {"do": "predict", ASKED: "2", "texts": ["--quoted"]}),
         ("data a.csv --text-pair b --limit 5", {"do": "data", "source": "a.csv", "text_pair": "b", "limit": 5}),
         ("problems --details", {"do": "problems", "details": True}),
     ],
@@ -177,9 +181,44 @@ def test_what_is_wrong_with_a_line(read, line, said):
     assert "\n" not in str(caught.value)
 
 
-def test_into(read):
-    assert read("train made --into best").into == "best"
-    assert read("train made --into=best").into == "best"
+@pytest.mark.parametrize(
+    ("line", "body"),
+    [
+        ("train made --into best", None),
+        ("train made --into=best", None),
+        ("train --into best made;", None),
+        ("train made", "into: best"),
+        ("train made --into best", "into: best"),
+    ],
+)
+def test_into(read, line, body):
+    assert read(line, body).into == "best"
+
+
+@pytest.mark.parametrize(
+    ("line", "body", "said"),
+    [
+        ("train made --into", None, "--into needs a name after it"),
+        ("train made --into --rank 3", None, "--into needs a name after it"),
+        ("train made --into a.b", None, "--into needs a name, not 'a.b'. Such as --into run"),
+        ("train made --into class", None, "--into needs a name, not 'class'"),
+        ("train made --into a --into b", None, "the result cannot go into 'a' and into 'b'"),
+        ("train made --into a", "into: b", "the result cannot go into 'a' and into 'b'"),
+        ("train made", "rank: 2\ninto: 3", "line 3 of the cell needs a name, not '3'"),
+        ("train made", "into: [a]", "line 2 of the cell needs a name"),
+    ],
+)
+def test_into_what(read, line, body, said):
+    with pytest.raises(BadOption) as caught:
+        read(line, body)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "quiet"), [("runs;", True), ("runs ;", True), ("runs", False), ("predict 1 'a;'", False)]
+)
+def test_a_semicolon_hides(line, quiet):
+    assert is_quiet(line) is quiet
 
 
 def test_line_and_body_make_a_recipe(read, host):
@@ -216,8 +255,8 @@ def test_an_option_of_two_methods_is_asked_back(read, host):
         ("train made", "fast: yes\nmax_steps: null", {"methods": "made", "made.fast": True, "max_steps": None}),
         ("train made --rank 4", "rank: 4", {"methods": "made", "made.rank": 4}),
         ("data a.csv", "label: on\ntext: 7", {"source": "a.csv", "label": "on", "text": "7"}),
-        ("predict 2", "texts: [one, two]", {"name": "2", "texts": ["one", "two"]}),
-        ("predict 2", "texts: just one", {"name": "2", "texts": ["just one"]}),
+        ("predict 2", "texts: [one, two]", {ASKED: "2", "texts": ["one", "two"]}),
+        ("predict 2", "texts: just one", {ASKED: "2", "texts": ["just one"]}),
     ],
 )
 def test_bodies(read, line, body, values):
@@ -251,6 +290,185 @@ def test_what_is_wrong_with_a_body(read, body, said):
         read("train made --seed 1", body)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+# --- {{ name }} -------------------------------------------------------------------------------------------------------
+
+
+class Frame(list):
+    """Stands for a DataFrame: known by the name and the module of its class."""
+
+
+Frame.__name__, Frame.__module__ = "DataFrame", "pandas"
+
+NAMES = {
+    "lr": 3e-4,
+    "rank": 3,
+    "whole": 4.0,
+    "method": "made",
+    "both": "query,value",
+    "places": ["query", "x"],
+    "texts": ("one", "two"),
+    "array": np.array([3]),
+    "numbers": np.array([3, 4]),
+    "number": np.float32(0.5),
+    "file": Path("a") / "b.csv",
+    "frame": Frame([1]),
+    "rows": [{"text": "a"}],
+    "nothing": None,
+    "yes": True,
+    "start": "normal",
+    "parts": {"a": 1},
+    "_hidden": 1,
+    "maker": len,
+}
+
+
+@pytest.fixture
+def fill(host):
+    return lambda line, body=None: parse(line, body, OPERATIONS, lambda: host, NAMES).given
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("train made --rank {{ rank }}", {"methods": "made", "made.rank": 3}),
+        ("train made --rank={{rank}}", {"methods": "made", "made.rank": 3}),
+        ("train made --rank {{ rank }};", {"methods": "made", "made.rank": 3}),
+        ("train --rank {{ rank }} {{ method }}", {"methods": "made", "made.rank": 3}),
+        ("train made --rank {{ whole }}", {"methods": "made", "made.rank": 4}),
+        ("train made --rank {{ array }}", {"methods": "made", "made.rank": 3}),
+        ("train made --learning-rate {{ lr }}", {"methods": "made", "learning_rate": 3e-4}),
+        ("train made --clip {{ number }}", {"methods": "made", "clip": 0.5}),
+        ("train made --fast={{ yes }}", {"methods": "made", "made.fast": True}),
+        ("train made --no-steady={{ yes }}", {"methods": "made", "made.steady": False}),
+        ("train made --start {{ start }}", {"methods": "made", "made.start": "normal"}),
+        ("train made --targets {{ both }}", {"methods": "made", "made.targets": ["query", "value"]}),
+        ("train made --targets {{ places }}", {"methods": "made", "made.targets": ["query", "x"]}),
+        ("train made --parts {{ parts }}", {"methods": "made", "made.parts": {"a": 1}}),
+        ("train made --data {{ frame }}", {"methods": "made", "data": "frame"}),
+        ("train made --data {{ file }}", {"methods": "made", "data": str(Path("a") / "b.csv")}),
+        ("data {{ rows }} --test {{ frame }}", {"source": "rows", "test": "frame"}),
+        ("data rows --limit {{ nothing }}", {"source": "rows", "limit": None}),
+        ("predict 2 {{ texts }} three", {ASKED: "2", "texts": ["one", "two", "three"]}),
+        # Anywhere else it is text.
+        ("predict 2 '{{ lr }}'", {ASKED: "2", "texts": ["{{ lr }}"]}),
+        (
+            "predict 2 'a {{ lr }} b' x{{lr}} -- {{ lr }}",
+            {ASKED: "2", "texts": ["a {{ lr }} b", "x{{lr}}", "{{ lr }}"]},
+        ),
+        ("predict 2 {lr} $lr", {ASKED: "2", "texts": ["{lr}", "$lr"]}),
+    ],
+)
+def test_a_value_of_the_notebook_on_the_line(fill, line, values):
+    assert fill(line) == values
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        ("rank: {{ rank }}", {"made.rank": 3}),
+        ("rank: {{rank}}  # as above", {"made.rank": 3}),
+        ("learning_rate: {{ lr }}", {"learning_rate": 3e-4}),
+        ("made:\n  rank: {{ rank }}", {"made.rank": 3}),
+        ("made: {rank: {{ rank }}, fast: yes}", {"made.rank": 3, "made.fast": True}),
+        ("targets: {{ places }}", {"made.targets": ["query", "x"]}),
+        ("targets: [{{ both }}, {{ start }}]", {"made.targets": ["query,value", "normal"]}),
+        ("targets:\n- value\n- {{ method }}", {"made.targets": ["value", "made"]}),
+        ("parts: {a: 1}", {"made.parts": {"a": 1}}),
+        ("data: {{ frame }}", {"data": "frame"}),
+        ("data: '{{ frame }}'", {"data": "{{ frame }}"}),
+        ("max_steps: {{ nothing }}", {"max_steps": None}),
+    ],
+)
+def test_a_value_of_the_notebook_in_the_body(fill, body, values):
+    assert fill("train made", body) == {"methods": "made", **values}
+
+
+def test_the_body_can_take_the_methods_from_the_notebook(fill):
+    assert fill("train", "methods: {{ method }}\nrank: 2") == {"methods": "made", "made.rank": 2}
+
+
+@pytest.mark.parametrize(
+    ("line", "body", "said"),
+    [
+        ("train made --rank {{ rnk }}", None, "--rank: the notebook has no 'rnk'. Did you mean 'rank'?"),
+        ("train made", "epochs: 2\nrank: {{ rnk }}", "line 3 of the cell: rank: the notebook has no 'rnk'. Did you"),
+        ("train {{ methd }}", None, "methods: the notebook has no 'methd'. Did you mean 'method'?"),
+        ("train", "methods: {{ methd }}", "line 2 of the cell: methods: the notebook has no 'methd'"),
+        ("train made --rank {{ lr }}", None, "--rank takes a whole number, not {{ lr }}, 0.0003. It means: how large"),
+        ("train made --rank {{ method }}", None, "--rank takes a whole number, not 'made'"),
+        ("train made --rank {{ yes }}", None, "--rank takes a whole number, not {{ yes }}, True"),
+        ("train made --rank {{ numbers }}", None, "--rank takes a whole number, not {{ numbers }}, a list of 2"),
+        ("train made", "rank: {{ frame }}", "line 2 of the cell: rank takes a whole number, not {{ frame }}, a"),
+        ("train made --fast={{ rank }}", None, "--fast takes yes or no, not {{ rank }}, 3"),
+        ("train made --schedule {{ method }}", None, "--schedule cannot be 'made'. There is: "),
+        ("train made --data {{ rank }}", None, "--data takes text, not {{ rank }}, 3"),
+        ("train made --targets {{ numbers }}", None, "--targets takes text, or several with commas between, not"),
+        ("train {{ places }}", None, "methods takes text, not {{ places }}, a list of 2"),
+        ("train made --rank {{ a.b }}", None, "--rank: {{ a.b }} is no name. Write a plain name between the braces"),
+        ("train made --rank {{ }}", None, "--rank: {{  }} is no name"),
+        ("train made --rank {{ rank", None, "{{ is not closed. A value of the notebook is {{ name }}"),
+        ("train made", "rank: {{ rank }", "line 2 of the cell is no YAML"),
+        ("train made", "rank: {{ a: 1 }}", "line 2 of the cell: rank takes a whole number, not a mapping"),
+    ],
+)
+def test_what_is_wrong_with_a_value_of_the_notebook(host, line, body, said):
+    with pytest.raises(BadOption) as caught:
+        parse(line, body, OPERATIONS, lambda: host, NAMES)
+    assert said in str(caught.value)
+
+
+def test_only_values_are_proposed(host):
+    with pytest.raises(BadOption) as caught:
+        parse("train made --rank {{ zzzzzz }}", None, OPERATIONS, lambda: host, NAMES)
+    assert "rank" in caught.value.hint
+    assert not re.search("maker|_hidden", caught.value.hint)
+
+
+# --- errors that come later -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "body", "said"),
+    [
+        (
+            "train made",
+            "epochs: 2\n\nrank: -3",
+            "line 4 of the cell: made: rank: input should be greater than or equal to 1, not -3. It means: how large",
+        ),
+        ("train made", "made:\n  rank: -3", "line 3 of the cell: made: rank: input should be"),
+        ("train made", "epochs: -1", "line 2 of the cell: training: epochs: input should be greater than 0"),
+        ("train made", "seed: 1\nparts: {a: x}", "line 3 of the cell: made: parts.a: input should be a valid integer"),
+        ("train made", "seed: -1", "line 2 of the cell: recipe: seed: input should be"),
+        ("train made+other", "\nrank: 3", "line 3 of the cell: 'rank' is an option of made and other. Write made.rank"),
+        ("train made --rank -3", "epochs: 2", "made: rank: input should be"),
+        ("train", "seed: 1\nmethods: mad", "line 3 of the cell: no method named 'mad'. Did you mean 'made'?"),
+        ("data a.csv", "text: t\nlimit: 0", "line 3 of the cell: data: limit: input should be"),
+        ("show drawn", "bins: x", "line 2 of the cell: bins takes a whole number"),
+    ],
+)
+def test_an_option_refused_later_names_its_line(host, tmp_path, line, body, said):
+    lab = Lab(tmp_path, host=host)
+    lab.train_recipe = lambda recipe: recipe
+    with pytest.raises(BadOption) as caught:
+        parse(line, body, OPERATIONS, lambda: host).on(lab)
+    assert str(caught.value).startswith(said)
+
+
+def test_an_operation_with_a_word_that_may_be_left_out(read, tmp_path):
+    asked = []
+
+    class Stand:
+        def stop(self, *words, **named):
+            asked.append((words, named))
+
+    read("stop run-7").on(Stand())
+    read("stop").on(Stand())
+    assert asked == [(("run-7",), {}), ((), {})]
+    assert "%peft stop [NAME]" in read("stop --help")._repr_mimebundle_()["text/plain"]
+    with pytest.raises(BadOption, match="one word too many"):
+        read("stop run-7 run-8")
 
 
 # --- help -------------------------------------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
 from peft_lab.errors import BadOption
+from peft_lab.notebook.names import look_up, take
 from peft_lab.notebook.values import convert, convert_one, takes
 from peft_lab.operations import Argument
 
@@ -38,20 +39,32 @@ class Entry:
     @property
     def is_mapping(self) -> bool:
         """Whether there are entries inside."""
-        return isinstance(self.node, yaml.MappingNode)
+        return isinstance(self.node, yaml.MappingNode) and not reference(self.node)
 
-    def value(self, argument: Argument) -> Any:
+    def plain_text(self, names: Mapping[str, Any]) -> str | None:
+        """The value where it is one word, typed or that of a name of the notebook."""
+        value = names.get(reference(self.node), self.node.value)
+        return value if isinstance(value, str) else None
+
+    def value(self, argument: Argument, names: Mapping[str, Any]) -> Any:
         """The value as the argument's type: YAML takes ``3e-4`` for text and ``on`` for true, whatever was meant."""
         node, name = self.node, f"{self.place}: {self.key}"
+        if given := reference(node):
+            return take(argument, look_up(names, given, name), given, name)
         if isinstance(node, yaml.ScalarNode):
             return None if node.tag == NULL else convert(argument, node.value, name)
         if isinstance(node, yaml.SequenceNode) and (argument.many or argument.rest):
-            if all(isinstance(item, yaml.ScalarNode) for item in node.value):
-                return [convert_one(argument, item.value, name) for item in node.value]
+            if all(isinstance(item, yaml.ScalarNode) or reference(item) for item in node.value):
+                return [self._item(argument, item, names, name) for item in node.value]
         elif argument.type not in (str, int, float, bool):
             return self._constructed()
         kind = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
         raise BadOption(f"{name} takes {takes(argument)}, not {kind}")
+
+    def _item(self, argument: Argument, node: yaml.Node, names: Mapping[str, Any], name: str) -> Any:
+        if given := reference(node):
+            return take(replace(argument, many=False), look_up(names, given, name), given, name)
+        return convert_one(argument, node.value, name)
 
     def _constructed(self) -> Any:
         loader = yaml.SafeLoader("")
@@ -96,6 +109,21 @@ def _entries(node: yaml.MappingNode) -> Iterator[Entry]:
             )
         seen[key.value] = line
         yield Entry(key.value, line, value)
+
+
+def reference(node: yaml.Node) -> str:
+    """The name in ``{{ name }}``, which YAML takes for a mapping whose only key is a mapping; empty for all else."""
+    inner = _only_key(node)
+    name = _only_key(inner) if inner is not None else None
+    return str(name.value) if isinstance(name, yaml.ScalarNode) and not name.style else ""
+
+
+def _only_key(node: yaml.Node) -> yaml.Node | None:
+    """The key of ``{key}``: a mapping in braces with one key and no value."""
+    if not isinstance(node, yaml.MappingNode) or not node.flow_style or len(node.value) != 1:
+        return None
+    key, value = node.value[0]
+    return key if isinstance(value, yaml.ScalarNode) and value.tag == NULL and not value.value else None
 
 
 def _line(mark: Any) -> int:

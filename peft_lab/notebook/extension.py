@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from peft_lab.notebook.completion import matcher_for
 from peft_lab.notebook.magics import MISPLACED, NAME, PeftMagics
 
 RUN = ("peft_lab.run", "Run")
@@ -17,6 +18,8 @@ def load(ip: Any) -> None:
     ip.magics_manager.magics["line"][MISPLACED] = magics.misplaced
     ip.display_formatter.ipython_display_formatter.for_type_by_name(*RUN, magics.show_once)
     ip.input_transformers_cleanup.insert(0, without_body)
+    magics.matcher = matcher_for(magics)
+    ip.Completer.custom_matchers.append(magics.matcher)
     if "lab" not in ip.user_ns:
         magics.placeholder = LazyLab(magics)
         ip.push({"lab": magics.placeholder})
@@ -34,6 +37,7 @@ def unload(ip: Any) -> None:
             del manager.magics[kind][name]
     ip.display_formatter.ipython_display_formatter.pop(".".join(RUN), None)
     ip.input_transformers_cleanup[:] = [t for t in ip.input_transformers_cleanup if t is not without_body]
+    ip.Completer.custom_matchers[:] = [m for m in ip.Completer.custom_matchers if m is not magics.matcher]
     ip.configurables[:] = [c for c in ip.configurables if c is not magics]
     mine = ip.user_ns.get("lab")
     if mine is not None and (mine is magics.placeholder or mine is magics.made):

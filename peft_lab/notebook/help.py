@@ -36,9 +36,14 @@ def help_for_one(operation: Operation, options: Options) -> Help:
 
 
 def _title(operation: Operation, options: Options) -> str:
-    words = [f"{a.name.upper()} ..." if a.rest else a.name.upper() for a in operation.arguments if a.positional]
+    words = [_word(a) for a in operation.arguments if a.positional]
     flags = ["[--flags]"] if options else []
     return f"%peft {' '.join([operation.name, *words, *flags])}: {operation.summary}"
+
+
+def _word(argument: Argument) -> str:
+    name = argument.name.rstrip("_").upper()
+    return f"{name} ..." if argument.rest else f"[{name}]" if argument.optional else name
 
 
 def _note(operation: Operation, options: Options) -> str:

@@ -5,12 +5,14 @@ Importing this imports IPython only.
 
 from __future__ import annotations
 
-import os
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from traitlets import Bool, Unicode, observe
+from IPython.core.magic import line_cell_magic, magics_class, no_var_expand
+
+from peft_lab.notebook.configuration import Configured
 
 if TYPE_CHECKING:
     from peft_lab.lab import Lab
@@ -22,22 +24,17 @@ MISPLACED = "%peft"
 
 
 @magics_class
-class PeftMagics(Magics):
+class PeftMagics(Configured):
     """Fine-tune, see and compare in the notebook: ``%peft`` says where you are, ``%peft --help`` what there is."""
 
-    live = Bool(
-        True, help="Show training while it goes on; off (or PEFT_LAB_STATIC=1) leaves one output at the end."
-    ).tag(config=True)
-    runs = Unicode("", help="Folder of the runs; PEFT_LAB_RUNS or ./peft_runs when empty.").tag(config=True)
-
-    shell: Any
-
     def __init__(self, shell: Any) -> None:
-        super().__init__(shell=shell)
         self.made: Lab | None = None
         self.placeholder: Any = None
+        self.matcher: Any = None
         self._active: Progress | None = None
         self._shown: tuple[Any, int] | None = None
+        self._trained: Path | None = None
+        super().__init__(shell)
 
     @property
     def lab(self) -> Lab:
@@ -45,7 +42,10 @@ class PeftMagics(Magics):
         if self.made is None:
             from peft_lab.lab import Lab
 
-            self.made = Lab(self.runs or None, namespace=self.shell.user_ns, watch=self._watch)
+            self.made = Lab(
+                namespace=self.shell.user_ns, watch=self._watch, follow=self._follow, defaults=self.defaults
+            )
+            self.made.read_cell = self._calls_in
             if self.placeholder is not None and self.shell.user_ns.get("lab") is self.placeholder:
                 self.shell.user_ns["lab"] = self.made
         return self.made
@@ -59,10 +59,17 @@ class PeftMagics(Magics):
         """
         from peft_lab.errors import PeftLabError
 
+        self._trained = None
+        self.tell()
         try:
             return self._do(line, cell)
         except PeftLabError as error:
+            if line.split()[:1] != ["debug"]:
+                self._note(error)
             said = " ".join(str(error).split())
+        except Exception as error:
+            self._note(error)
+            raise
         # Only the exact class is shown as one line. Raised out here, it holds no frames, and so no tensors.
         raise UsageError(said)
 
@@ -72,21 +79,38 @@ class PeftMagics(Magics):
 
     def _do(self, line: str, cell: str | None) -> Any:
         from peft_lab.lab import Lab
+        from peft_lab.notebook import cells
         from peft_lab.notebook.parsing import Call, parse
+        from peft_lab.notebook.words import is_quiet
         from peft_lab.operations import operations_of
 
-        asked = parse(line, cell, operations_of(Lab), lambda: self.lab.host)
-        if not isinstance(asked, Call):
-            return asked
-        try:
-            result = asked.on(self.lab)
-        except KeyboardInterrupt as stopped:
-            if asked.into and getattr(stopped, "run", None) is not None:
-                self.shell.user_ns[asked.into] = stopped.run  # type: ignore[attr-defined]
-            raise
-        if asked.into:
-            self.shell.user_ns[asked.into] = result
-        return result
+        asked = parse(line, cell, operations_of(Lab), lambda: self.lab.host, self.shell.user_ns)
+        result: Any = asked
+        if isinstance(asked, Call):
+            self.lab.defaults = self.defaults
+            cells.begin(self.lab.session, self.shell)
+            try:
+                result = asked.on(self.lab)
+            except KeyboardInterrupt as stopped:
+                if asked.into and getattr(stopped, "run", None) is not None:
+                    self.shell.user_ns[asked.into] = stopped.run  # type: ignore[attr-defined]
+                raise
+            if asked.into:
+                self.shell.user_ns[asked.into] = result
+            cells.showed(self.lab.session, self.shell, *cells.runs_in(asked, result, self.lab))
+        return None if is_quiet(line) else result
+
+    def _calls_in(self, source: str) -> list[Any]:
+        from peft_lab.lab import Lab
+        from peft_lab.notebook.cells import calls_in
+        from peft_lab.operations import operations_of
+
+        return calls_in(source, operations_of(Lab), lambda: self.lab.host, self.shell.user_ns)
+
+    def _note(self, error: BaseException) -> None:
+        from peft_lab.notebook.trouble import told
+
+        self.lab.trouble = told(error, self._trained)
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -95,11 +119,30 @@ class PeftMagics(Magics):
         from peft_lab.notebook.watching import watch
 
         self._active = progress
-        screen = screen_for(self.shell, self.live and not static(), self._remember)
+        screen = screen_for(self.shell, self.defaults.get("live", True), self._remember)
         try:
             return watch(progress, work, screen, self._at_hand)
         finally:
             self._active = None
+            self._trained = Path(progress.state["path"]) if "path" in progress.state else None
+            if self._trained:
+                self._showed(self._trained)
+
+    def _follow(self, run: Run) -> Run:
+        from peft_lab.notebook.live import screen_for
+        from peft_lab.notebook.watching import follow
+
+        self._trained = run.path
+        self._showed(run.path)
+        return follow(run, screen_for(self.shell, self.defaults.get("live", True), self._remember))
+
+    def _showed(self, path: Path) -> None:
+        from peft_lab.errors import RunProblem
+        from peft_lab.notebook.cells import showed
+        from peft_lab.run import Run
+
+        with suppress(RunProblem):  # its record is broken: that is told where it is shown
+            showed(self.lab.session, self.shell, Run(path))
 
     def stop(self) -> None:
         """Ask a run in progress to stop at the next step."""
@@ -118,14 +161,16 @@ class PeftMagics(Magics):
         if self._shown != (run.path, self.shell.execution_count):
             raise NotImplementedError  # IPython's word for "not me"
 
-    @observe("runs")
-    def _move(self, change: Any) -> None:
-        if getattr(self, "made", None) is not None:
+    def settings_changed(self, name: str) -> None:
+        """Tell the lab. A model or data chosen before give way: what was said last is what is meant."""
+        if self.made is None:
+            return
+        self.made.defaults = self.defaults
+        if name == "runs":
             from peft_lab.run import runs_folder
 
-            self.made.folder = runs_folder(change["new"] or None)  # type: ignore[union-attr]
-
-
-def static() -> bool:
-    """Whether outputs must be one and the same each time, as in tests of notebooks."""
-    return os.environ.get("PEFT_LAB_STATIC", "") not in ("", "0")
+            self.made.folder = runs_folder(self.defaults.get("runs"))
+        elif name == "model":
+            self.made.model = None
+        elif name == "data":
+            self.made.spec = None

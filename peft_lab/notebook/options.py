@@ -28,8 +28,8 @@ Options = dict[str, Option]
 
 
 def typed(name: str) -> str:
-    """A name as it is typed after two dashes; an underscore is the same as a hyphen."""
-    return name.replace("_", "-")
+    """A name as it is typed after two dashes: an underscore is the same as a hyphen, and ``from_`` is ``from``."""
+    return name.rstrip("_").replace("_", "-")
 
 
 def kind_named(operation: Operation) -> str:

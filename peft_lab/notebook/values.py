@@ -28,8 +28,13 @@ def convert_one(argument: Argument, text: str, name: str) -> Any:
         value = _read(argument.type, text)
     except ValueError:
         raise BadOption(f"{name} takes {takes(argument)}, not {text!r}", meaning(argument)) from None
+    return chosen(argument, value, name)
+
+
+def chosen(argument: Argument, value: Any, name: str) -> Any:
+    """The value, when it is one of the argument's choices or these are open."""
     if argument.choices and not argument.open and value not in argument.choices:
-        raise BadOption(f"{name} cannot be {text!r}", nearest(text, map(str, argument.choices)))
+        raise BadOption(f"{name} cannot be {str(value)!r}", nearest(str(value), map(str, argument.choices)))
     return value
 
 

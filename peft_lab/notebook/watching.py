@@ -5,15 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from peft_lab.errors import PeftLabError, RunProblem
-from peft_lab.run import Run
-
-if TYPE_CHECKING:
-    from peft_lab.training.progress import Progress
+from peft_lab.run import METRICS, Run
+from peft_lab.training.progress import Progress
 
 WAIT = 0.1
 """Seconds between two looks at a worker that is still busy; its end is noticed at once."""
@@ -66,9 +65,61 @@ def watch(progress: Progress, work: Callable[[], Run], screen: Screen, at_hand: 
     if worker.error is not None:
         raise _without_frames(worker.error, run)
     assert run is not None
-    if interrupts.count:
-        raise Stopped(run, _where(run), f"Kept as {run.id}: {at_hand(run)}")
+    if interrupts.count or run.status == "stopped":
+        raise Stopped(run, _where(run, by_you=bool(interrupts.count)), f"Kept as {run.id}: {at_hand(run)}")
     return run
+
+
+def follow(run: Run, screen: Screen) -> Run:
+    """Show a run that goes on in another process until it has ended.
+
+    Raises:
+        RunProblem: it failed or crashed.
+        Left: an interrupt ended the watching; the run goes on.
+    """
+    progress = Elsewhere(run)
+    try:
+        while run.active:
+            progress.look()
+            screen.paint(progress, 0)
+            time.sleep(WAIT)
+    except KeyboardInterrupt:
+        screen.close(None, returned=False)
+        raise Left(run) from None
+    failed = run.status in ("failed", "crashed")
+    screen.close(run, returned=not failed)
+    return run.checked()
+
+
+class Elsewhere(Progress):
+    """The progress of a run in another process, as its files tell it."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+        self.size = -1
+
+    def look(self) -> None:
+        """Read what is new."""
+        self.update(**{"run_id": self.run.id, **self.run.progress})
+        file = self.run.path / METRICS
+        size = file.stat().st_size if file.exists() else 0
+        if size != self.size:
+            self.size, self.points = size, self.run.points
+
+
+class Left(KeyboardInterrupt):
+    """Somebody stopped watching a run that goes on. Raised so that the cells behind this one do not run."""
+
+    def __init__(self, run: Run) -> None:
+        self.lines = [
+            f"You stopped watching; {run.id} goes on.",
+            f"%peft wait {run.id} to watch again, %peft stop {run.id} to stop it",
+        ]
+        super().__init__(" ".join(self.lines))
+
+    def _render_traceback_(self) -> list[str]:
+        return self.lines
 
 
 def _wait(worker: _Worker, progress: Progress, screen: Screen, interrupts: _Interrupts) -> Exception | None:
@@ -132,12 +183,13 @@ def _kept(progress: Progress) -> Run | None:
         return None
 
 
-def _where(run: Run) -> str:
+def _where(run: Run, by_you: bool) -> str:
     steps = run.record.get("steps", {})
     done, planned = steps.get("done", 0), steps.get("planned")
     if run.status == "finished":
         return f"You interrupted, but all {done:,} steps were done."
-    return f"Stopped by you at step {done:,}{f' of {planned:,}' if planned else ''}."
+    who = "by you" if by_you else "as asked"
+    return f"Stopped {who} at step {done:,}{f' of {planned:,}' if planned else ''}."
 
 
 def _without_frames(error: BaseException, run: Run | None) -> BaseException:
