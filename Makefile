@@ -29,9 +29,9 @@ demo: $(STAMP) ## run the quickstart without a browser, leave build/01_quickstar
 	cd build/demo && ../../$(BIN)/jupyter nbconvert --to html --output-dir .. 01_quickstart.ipynb
 	@echo "open build/01_quickstart.html"
 
-test: $(STAMP) lint ## lint, types, the quickstart cell by cell, all tests
+test: $(STAMP) lint ## lint, types, the notebooks cell by cell, all tests
 	PEFT_LAB_RUNS=$(CURDIR)/build/test_runs $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

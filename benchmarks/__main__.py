@@ -1,9 +1,9 @@
-"""Run one benchmark, or all of them: ``python -m benchmarks [quality|throughput|startup|live]``."""
+"""Run one benchmark, or all of them: ``python -m benchmarks [NAME]``."""
 
 import importlib
 import sys
 
-NAMES = ("startup", "live", "throughput", "quality")
+NAMES = ("startup", "live", "throughput", "quality", "forecast", "big_csv", "precision", "gpu", "leak")
 
 
 def main() -> None:

@@ -37,12 +37,12 @@ def machine() -> dict[str, str]:
     }
 
 
-def keep(name: str, data: object) -> Path:
-    """Write a benchmark's record."""
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"{name}.json"
+def keep(name: str, data: object, file: Path | None = None) -> Path:
+    """Write a benchmark's record, in ``results/`` or where it was asked for."""
+    file = file or RESULTS / f"{name}.json"
+    file.parent.mkdir(exist_ok=True, parents=True)
     file.write_text(json.dumps({"machine": machine(), "results": data}, indent=1) + "\n")
-    print(f"wrote {file.relative_to(ROOT)}")
+    print(f"wrote {file.relative_to(ROOT) if file.is_relative_to(ROOT) else file}")
     return file
 
 

@@ -103,7 +103,7 @@ def commands(_: str) -> str:
 
     parts = []
     for name, operation in operations_of(Lab).items():
-        words = [f"{a.name.upper()} ..." if a.rest else a.name.upper() for a in operation.arguments if a.positional]
+        words = [_typed(a).strip("`") for a in operation.arguments if a.positional]
         flags = any(not a.positional for a in operation.arguments) or operation.settings
         parts.append(f"### {name}\n\n{operation.summary}\n")
         parts.append(f"    %peft {' '.join([name, *words, *(['[--flags]'] if flags else [])])}\n")
@@ -129,6 +129,8 @@ def training_settings(_: str) -> str:
 
 
 def _typed(argument: Any) -> str:
+    if argument.optional:
+        return f"`[{argument.name.upper()}]`"
     if argument.positional:
         return f"`{argument.name.upper()}{' ...' if argument.rest else ''}`"
     return f"`{argument.flag}`"

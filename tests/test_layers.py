@@ -20,7 +20,10 @@ LAYERS = (
     (("peft_lab.errors",), "errors people meet, and the nearest name"),
     (("peft_lab.data_spec", "peft_lab.operations"), "declarations: which data, what an operation is"),
     (("peft_lab.present",), "how results look: colours, numbers, tables, pictures, cards"),
-    (("peft_lab.loading", "peft_lab.recipe"), "what can be offered; what to do, as plain data"),
+    (
+        ("peft_lab.loading", "peft_lab.asking", "peft_lab.recipe", "peft_lab.record", "peft_lab.defaults"),
+        "what can be offered; what to do, as plain data; settings where nothing is said",
+    ),
     (("peft_lab.host", "peft_lab.run"), "who offers what; what came out, on disk"),
     (
         ("peft_lab.sources", "peft_lab.tasks", "peft_lab.methods", "peft_lab.views"),
@@ -29,7 +32,8 @@ LAYERS = (
     (("peft_lab.training",), "from a recipe to a run: build, loop, evaluation, proof, journal"),
     (("peft_lab.keeping",), "what was trained, outside its run: adapters saved, loaded, merged; the equal script"),
     (("peft_lab.study",), "many recipes, and where they are trained"),
-    (("peft_lab.listings",), "what the lab's listings show"),
+    (("peft_lab.listings", "peft_lab.selfcheck"), "what the lab's listings show; whether everything works here"),
+    (("peft_lab.checking", "peft_lab.memory"), "whether what is shown still holds; what holds memory"),
     (("peft_lab.bench",), "what operations stand on: plugins, runs, the model and data at hand"),
     (("peft_lab.commands",), "operations, by what they are for"),
     (("peft_lab.lab",), "all operations in one class"),
