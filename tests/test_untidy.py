@@ -714,7 +714,7 @@ def measured(file: Path, in_memory: int = 1_000_000) -> tuple[float, str]:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
 def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
-    for name, rows in (("small.csv", 40_000), ("large.csv", 120_000)):
+    for name, rows in (("small.csv", 40_000), ("large.csv", 200_000)):
         with Path(name).open("w") as file:
             file.write("text,label\n")
             file.writelines(f"{f'word {i} and more ' * 30},{'abc'[i % 3]}\n" for i in range(rows))
