@@ -15,7 +15,7 @@ from peft_lab.data_spec import DataSpec
 from peft_lab.defaults import Defaults, Source, in_effect
 from peft_lab.errors import DataProblem, PeftLabError, RunProblem
 from peft_lab.operations import About
-from peft_lab.recipe import Recipe, compose
+from peft_lab.recipe import Recipe, checked, compose
 from peft_lab.run import Run
 
 if TYPE_CHECKING:
@@ -160,6 +160,12 @@ class Bench:
         # Remembered only once it is known to be right.
         self.model, self.spec = model or self._chosen_model, self._chosen_data if data is None else spec
         return recipe
+
+    def data_spec(self, source: Any, *, test: Any = None, validation: Any = None, **said: Any) -> DataSpec:
+        """Which data is meant; tables of the notebook are kept as files first."""
+        files = {"source": source, "test": test, "validation": validation}
+        placed = {name: self._place(value) for name, value in files.items() if value is not None}
+        return checked(DataSpec, {**said, **placed}, "data")
 
     def train_recipe(self, recipe: Recipe, *, anyway: bool = False) -> Run:
         """Train a recipe and wait for it, shown live where there is someone to show it to."""

@@ -419,6 +419,12 @@ def test_settings_and_values_that_changed_give_another_recipe(shell):
     assert row["why"].startswith("the cell cannot be run again: --learning-rate: the notebook has no 'rate'")
 
 
+@pytest.mark.parametrize("flag", ["--anyway", "--beside"])
+def test_how_a_recipe_is_trained_does_not_make_it_stale(shell, flag):
+    run(shell, f"{TRAIN} {flag}")
+    assert only(run(shell, "%peft check"))["verdict"] == "✓ fresh"
+
+
 def test_what_was_chosen_later_is_a_matter_of_order(shell, place):
     write_rows(place / "more.csv", 60, seed=7)
     run(shell, "%peft data rows.csv")

@@ -12,16 +12,16 @@ from typing import Any
 from peft_lab.bench import Bench
 from peft_lab.checking.outputs import Cell
 from peft_lab.checking.verdicts import Again
-from peft_lab.data_spec import DataSpec
+from peft_lab.commands.training import Training
 from peft_lab.errors import PeftLabError
-from peft_lab.recipe import Recipe, checked
+from peft_lab.recipe import Recipe
 from peft_lab.run import Run
 
 REHEARSED = ("data", "model", "train", "plan")
 CHOSEN_IN_PYTHON = re.compile(r"\blab\.(data|model_?|spec|recipe|train|plan|add)\b")
 
 
-class Rehearsal(Bench):
+class Rehearsal(Training):
     """A bench on which training is only asked for. Tables are kept in a folder of no use later.
 
     Args:
@@ -43,33 +43,17 @@ class Rehearsal(Bench):
                 call.on(self)
         return self.recipes
 
-    def train(
-        self,
-        methods: str,
-        model: str | None = None,
-        data: str | None = None,
-        from_: str | None = None,
-        bg: bool = False,
-        beside: bool = False,
-        **settings: Any,
-    ) -> None:
-        """Keep the recipe."""
-        recipe = self.recipe(methods, model=model, data=data, **settings)
-        if from_ is not None:
-            from peft_lab.training.start import start_from
-
-            recipe = recipe.model_copy(update={"start": start_from(self.run(from_))})
+    def begin(self, recipe: Recipe, **how: bool) -> Any:
+        """Keep the recipe; how it would be trained makes no difference to it."""
         self.recipes.append(recipe)
 
-    def plan(self, methods: str, model: str | None = None, data: str | None = None, **settings: Any) -> None:
+    def plan(self, methods: str, **said: Any) -> None:
         """Choose what a plan chooses."""
-        self.recipe(methods, model=model, data=data, **settings)
+        self.recipe(methods, **said)
 
     def data(self, source: str, **said: Any) -> None:
         """Choose data without reading them."""
-        named = {name: said.pop(name, None) for name in ("test", "validation")}
-        placed = {name: self._place(value) for name, value in {"source": source, **named}.items() if value is not None}
-        self.spec = checked(DataSpec, {**said, **placed}, "data")
+        self.spec = self.data_spec(source, **said)
 
     def model_(self, name: str) -> None:
         """Choose a model without looking at it."""

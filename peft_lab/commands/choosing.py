@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from peft_lab.bench import Bench
-from peft_lab.data_spec import DataSpec
 from peft_lab.operations import About, operation
-from peft_lab.recipe import checked
 
 if TYPE_CHECKING:
     from peft_lab.present.table import Table
@@ -35,9 +33,7 @@ class Choosing(Bench):
         from peft_lab.sources.datasets import load_data
 
         columns = {"text": text, "text_pair": text_pair, "label": label, "task": task, "limit": limit}
-        files = {"source": source, "test": test, "validation": validation}
-        placed = {name: self._place(value) for name, value in files.items() if value is not None}
-        spec = checked(DataSpec, {**columns, **placed}, "data")
+        spec = self.data_spec(source, test=test, validation=validation, **columns)
         loaded = load_data(spec, self.host)
         self.spec = spec
         return data(loaded)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from peft_lab.bench import Bench, RunName
 from peft_lab.operations import About, operation
+from peft_lab.recipe import Recipe
 from peft_lab.run import Run
 
 InBackground = Annotated[bool, About("in a process of its own; the next cells stay usable")]
@@ -38,6 +39,10 @@ class Training(Bench):
             from peft_lab.training.start import start_from
 
             recipe = recipe.model_copy(update={"start": start_from(self.run(from_))})
+        return self.begin(recipe, bg=bg, beside=beside, anyway=anyway)
+
+    def begin(self, recipe: Recipe, *, bg: bool, beside: bool, anyway: bool) -> Run:
+        """Train a recipe that was put together, in the way that was asked for."""
         if not beside:
             self.must_be_free(recipe.model)
         train = self.train_in_background if bg else self.train_recipe
