@@ -1,12 +1,10 @@
 """Saved, moved, loaded, merged and undone: what was trained stays what it was, and whatever differs is named."""
 
 import errno
-import gc
 import json
 import shutil
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -70,17 +68,6 @@ class Sparse(Method):
         import torch
 
         return {"bert.encoder.layer.0.output.dense.weight": torch.arange(0, 300, 3)}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def nothing_old_is_collected():
-    """Memory is given back around each training; looking through all that was imported takes longer than the rest."""
-    for name in ("accelerate", "datasets", "peft", "sklearn.metrics", "torch", "transformers"):
-        import_module(name)
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

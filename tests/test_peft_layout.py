@@ -3,13 +3,11 @@
 The table in ``docs/keeping.md`` is held to what is found here.
 """
 
-import gc
 import json
 import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -39,17 +37,6 @@ class Kept:
     folder: Path
     why_not_peft: str
     why_not_merged: str
-
-
-@pytest.fixture(scope="module", autouse=True)
-def nothing_old_is_collected():
-    """Memory is given back around each training; looking through all that was imported takes longer than the rest."""
-    for name in ("accelerate", "datasets", "peft", "sklearn.metrics", "torch", "transformers"):
-        import_module(name)
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -29,9 +29,10 @@ class Using(Bench):
     ) -> Table:
         """Answer for new texts, with a run or with what was loaded last."""
         from peft_lab.listings import predictions
+        from peft_lab.training.sample_texts import on_pairs
 
         run, texts = self._asked(what, texts)
-        wants_pair = run.record["data"]["columns"].get("text_pair") is not None
+        wants_pair = on_pairs(run)
         if wants_pair != (pair is not None):
             raise BadOption(
                 f"{run.id} was trained on {'pairs of texts' if wants_pair else 'single texts'}",

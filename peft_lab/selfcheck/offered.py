@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peft_lab.errors import PeftLabError
+from peft_lab.loading import OWN
 from peft_lab.present.style import bytes_, count
 from peft_lab.selfcheck.findings import FAILED, OK, WARNING, Finding
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
-
-OWN = "peft_lab"
 
 
 def models(host: Host) -> Iterator[Finding]:

@@ -40,6 +40,15 @@ class Built:
         """Parameters that train, whole or in part."""
         return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
 
+    def whole(self) -> list[torch.nn.Parameter]:
+        """Parameters that train whole."""
+        partial = self.masked.names if self.masked else set()
+        return [p for n, p in self.trainable().items() if n not in partial]
+
+    def moving(self) -> list[torch.nn.Parameter]:
+        """What the optimizer moves: whole parameters, and the chosen entries of masked ones."""
+        return [*self.whole(), *(self.masked.values if self.masked else ())]
+
     def is_head(self, name: str) -> bool:
         """Whether a parameter, by its present name, belongs to the head that is in use."""
         return bare_name(name) in self.head and ".original_module." not in name

@@ -126,7 +126,7 @@ def measure(job: Job) -> Footprint:
         evaluation = _playback(job, lambda batch: _look(job, batch))
     parameters = {id(p): p for p in job.built.model.parameters()}
     weights = sum(_bytes(t) for t in (*parameters.values(), *job.built.model.buffers()))
-    moving = _moving(job)
+    moving = job.built.moving()
     gradients = sum(_bytes(t) for t in moving)
     now, highest = _use(job)
     return Footprint(
@@ -220,16 +220,16 @@ class _Trace:
 def _trace(job: Job, work: Callable[[Batch], None], batch: Batch) -> _Trace:
     """Run a tiny step and note each storage as it is made and given up."""
     model = job.built.model
-    known = [*model.parameters(), *model.buffers(), *batch.values(), *_moving(job)]
+    known = [*model.parameters(), *model.buffers(), *batch.values(), *job.built.moving()]
     with _watched(known, job.accelerator.device.type) as trace:
         work(batch)
-        gradients = {_address(g) for p in _moving(job) if (g := p.grad) is not None}
+        gradients = {_address(g) for p in job.built.moving() if (g := p.grad) is not None}
     last = {address: number for number, address in enumerate(trace.addresses) if trace.trace.sizes[number] > 0}
     stays = {trace.trace.of[last[address]] for address in gradients if address in last}
     found = trace.trace
     found.kept = [storage in stays for storage in found.of]
     model.zero_grad(set_to_none=True)
-    for parameter in _moving(job):
+    for parameter in job.built.moving():
         parameter.grad = None
     return found
 
@@ -294,14 +294,6 @@ def _watched(known: Iterable[torch.Tensor], device: str) -> Iterator[_Watched]:
 
 
 # --- what there is already -------------------------------------------------------------------------------------------
-
-
-def _moving(job: Job) -> list[torch.nn.Parameter]:
-    """What the optimizer will move: whole parameters, and the chosen entries of masked ones."""
-    masked = job.built.masked
-    names = masked.names if masked else set()
-    whole = {id(p): p for n, p in job.built.trainable().items() if n not in names}
-    return [*whole.values(), *(masked.values if masked else ())]
 
 
 def _use(job: Job) -> tuple[int, int]:

@@ -156,13 +156,9 @@ class _Loop:
             raise NothingLearned(f"the loss is {loss} at step {at.steps + 1}", "Lower --learning-rate")
         if self.proof.watching:
             self.proof.after_backward()
-        if job.training.clip:
-            job.accelerator.clip_grad_norm_(_moving(self.optimizer), job.training.clip)
+        clip(job, self.optimizer)
         self.moment = None
-        self.optimizer.step()
-        if job.built.masked:
-            job.built.masked.write()
-        self.optimizer.zero_grad(set_to_none=True)
+        move(job, self.optimizer)
         at.steps, at.done = at.steps + 1, at.done + 1
         at.texts += sum(len(batch["input_ids"]) for batch in group)
         at.shown_loss = loss if at.shown_loss is None else 0.9 * at.shown_loss + 0.1 * loss
@@ -261,7 +257,7 @@ def backward(job: Job, group: Iterable[Batch]) -> float:
         losses_sum = losses_sum + total.detach()
         weights_sum = weights_sum + scale.detach()
     if len(batches) > 1:
-        gradients = [g for p in _leaves(job.built) if (g := p.grad) is not None]
+        gradients = [g for p in job.built.moving() if (g := p.grad) is not None]
         torch._foreach_div_(gradients, weights_sum)
     penalties = []
     for method in job.built.methods:
@@ -277,12 +273,26 @@ def backward(job: Job, group: Iterable[Batch]) -> float:
     return loss
 
 
+def clip(job: Job, optimizer: torch.optim.Optimizer) -> None:
+    """Shorten the gradients where their norm is more than the settings allow."""
+    if job.training.clip:
+        moving = [p for group in optimizer.param_groups for p in group["params"]]
+        job.accelerator.clip_grad_norm_(moving, job.training.clip)
+
+
+def move(job: Job, optimizer: torch.optim.Optimizer) -> None:
+    """Let the optimizer act, put masked entries into the model, and forget the gradients."""
+    optimizer.step()
+    if job.built.masked:
+        job.built.masked.write()
+    optimizer.zero_grad(set_to_none=True)
+
+
 def make_optimizer(built: Built, training: Training) -> torch.optim.Optimizer:
     """AdamW over what trains; decay on matrices only, as is usual for transformers."""
     import torch
 
-    masked = built.masked.names if built.masked else set()
-    whole = [p for n, p in built.trainable().items() if n not in masked]
+    whole = built.whole()
     decaying, steady = [p for p in whole if p.ndim > 1], [p for p in whole if p.ndim < 2]
     if built.masked:
         decaying.append(built.masked.values[0])
@@ -334,12 +344,3 @@ def score(job: Job, data: Encoded) -> dict[str, float] | None:
         size=job.training.eval_batch_size,
         stop=job.progress.stopping,
     )
-
-
-def _moving(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
-
-
-def _leaves(built: Built) -> list[torch.Tensor]:
-    whole: list[torch.Tensor] = list(built.trainable().values())
-    return whole + (list(built.masked.values) if built.masked else [])

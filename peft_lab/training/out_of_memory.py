@@ -13,14 +13,12 @@ from peft_lab.present.style import bytes_
 from peft_lab.training.cost import give_back
 from peft_lab.training.fitting import what_fits
 from peft_lab.training.forecast import Start
-from peft_lab.training.room import free_memory
+from peft_lab.training.room import NEAR, free_memory
 
 if TYPE_CHECKING:
     from peft_lab.training.loop import Job
     from peft_lab.training.progress import Progress
 
-NEAR = 0.85
-"""Filling more than this part of the free memory is called a near thing."""
 SAID = (  # by torch's allocators on a CPU, a GPU and a Mac, by cuBLAS, by oneDNN, by the system
     "not enough memory",
     "can't allocate memory",

@@ -17,7 +17,7 @@ from peft_lab.training.installed import must_be_installed
 from peft_lab.training.preparing import prepare
 from peft_lab.training.probe import Probed, probe
 from peft_lab.training.progress import Progress
-from peft_lab.training.room import free_memory
+from peft_lab.training.room import NEAR, free_memory
 from pluggy_specs import Artifact
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from peft_lab.present.picture import Picture
     from peft_lab.training.build import Built
 
-NEAR = 0.85
-"""Filling more than this part of the free memory is called a near thing."""
 GROWS, MANY = 0.2, 20
 """On a CPU, what a process grows by in a training of many steps, in parts of the activations: batches of ever new sizes
 do not quite fit into what earlier ones left. Measured on minilm: 0.1 to 0.4."""

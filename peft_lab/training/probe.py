@@ -66,18 +66,13 @@ def probe(job: Job, ahead: Ahead, test: Encoded | None = None) -> Probed:
 
 def _step(job: Job, optimizer: torch.optim.Optimizer, chosen: Sequence[np.ndarray]) -> tuple[float, float]:
     """One step as the loop does it; returns seconds and tokens."""
-    from peft_lab.training.loop import backward
+    from peft_lab.training.loop import backward, clip, move
 
     began = _now(job)
     group = [job.batcher.batch(job.train, rows) for rows in chosen]
     backward(job, group)
-    if job.training.clip:
-        parameters = [p for g in optimizer.param_groups for p in g["params"]]
-        job.accelerator.clip_grad_norm_(parameters, job.training.clip)
-    optimizer.step()
-    if job.built.masked:
-        job.built.masked.write()
-    optimizer.zero_grad(set_to_none=True)
+    clip(job, optimizer)
+    move(job, optimizer)
     job.memory.sample()
     return _now(job) - began, float(sum(batch["input_ids"].numel() for batch in group))
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+NEAR = 0.85
+"""Filling more than this part of the free memory is called a near thing."""
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
