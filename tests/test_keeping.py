@@ -13,9 +13,10 @@ from safetensors.numpy import load_file, save_file
 
 from peft_lab import Lab
 from peft_lab.errors import BadOption, MethodRefused, PeftLabError, RunProblem
+from peft_lab.files import sha256_of
 from peft_lab.host import Host
 from peft_lab.keeping.in_use import FILE, read
-from peft_lab.keeping.manifest import MANIFEST, digest, read_manifest
+from peft_lab.keeping.manifest import MANIFEST, read_manifest
 from peft_lab.run import RUN_JSON, WEIGHTS, list_runs
 from peft_lab.sources.models import find_model, load_tokenizer
 from peft_lab.sources.tokenizers import tokenizer_fingerprint
@@ -105,7 +106,7 @@ def changed(folder, file, change):
     change(tensors)
     save_file(tensors, folder / file)
     manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["files"][file] = digest(folder / file)
+    manifest["files"][file] = sha256_of(folder / file)
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
@@ -276,7 +277,7 @@ def test_another_base_model_is_named_by_its_hash(fresh, saved):
     tensors["embeddings.word_embeddings.weight"][7, 7] += 1e-3
     save_file(tensors, base, metadata={"format": "pt"})
     said = refused(fresh, saved / "lora", model=str(saved / "tiny-bert"))
-    assert "trained on another" in said and digest(base)[:12] in said
+    assert "trained on another" in said and sha256_of(base)[:12] in said
 
 
 def test_another_tokenizer_is_named(fresh, saved):
@@ -405,7 +406,7 @@ def test_nothing_is_written_over_by_accident(bench, tmp_path):
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(bench, tmp_path, monkeypatch, operation):
     act = getattr(bench, operation)
     act("run-1", tmp_path / "mine")
-    before = {file.name: digest(file) for file in (tmp_path / "mine").iterdir()}
+    before = {file.name: sha256_of(file) for file in (tmp_path / "mine").iterdir()}
 
     def full(self, *args, **kwargs):
         if self.name == "README.md":
@@ -419,7 +420,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(bench, tmp_path, monk
             act("run-2", tmp_path / folder, **settings)
         assert "\n" not in str(caught.value)
     assert [f.name for f in tmp_path.iterdir()] == ["mine"]
-    assert {file.name: digest(file) for file in (tmp_path / "mine").iterdir()} == before
+    assert {file.name: sha256_of(file) for file in (tmp_path / "mine").iterdir()} == before
 
 
 def test_what_the_system_refuses_is_one_line(bench, tmp_path):

@@ -18,7 +18,10 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     (("pluggy_specs",), "the contract: hooks, types, errors a plugin may raise"),
     (("peft_lab.errors",), "errors people meet, and the nearest name"),
-    (("peft_lab.data_spec", "peft_lab.operations"), "declarations: which data, what an operation is"),
+    (
+        ("peft_lab.data_spec", "peft_lab.operations", "peft_lab.files"),
+        "declarations: which data, what an operation is; files written whole",
+    ),
     (("peft_lab.present",), "how results look: colours, numbers, tables, pictures, cards"),
     (
         ("peft_lab.loading", "peft_lab.asking", "peft_lab.recipe", "peft_lab.record", "peft_lab.defaults"),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from peft_lab.errors import ModelProblem, RunProblem
-from peft_lab.keeping.manifest import MANIFEST, Manifest, check_files, digest, read_manifest
+from peft_lab.files import sha256_of
+from peft_lab.keeping.manifest import MANIFEST, Manifest, check_files, read_manifest
 from peft_lab.keeping.unpacking import unpack
 from peft_lab.run import WEIGHTS, Run, readable_runs
 from peft_lab.training.journal import now, take_number
@@ -73,7 +74,7 @@ def load_folder(folder: Path, runs: Path, host: Host, model: str | None = None) 
             f"{folder.name} is a merged model, not an adapter", f"Use it as a base model: %peft model {folder}"
         )
     check_files(folder, manifest)
-    identity = digest(folder / MANIFEST)
+    identity = sha256_of(folder / MANIFEST)
     for run in readable_runs(runs):
         same = run.record.get("origin", {}).get("sha256") == identity
         if same and model in (None, run.recipe.model) and (run.path / WEIGHTS).is_file():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from peft_lab.errors import BadOption, RunProblem
+from peft_lab.files import sha256_of
 from peft_lab.present.style import shorten
 from peft_lab.recipe import checked
 from peft_lab.run import RUN_JSON, Run
@@ -150,20 +150,14 @@ def check_files(folder: Path, manifest: Manifest) -> None:
         file = folder / name
         if not file.is_file():
             raise RunProblem(f"{folder.name} lacks {name}", "Copy the whole folder again")
-        if digest(file) != expected:
+        if sha256_of(file) != expected:
             raise RunProblem(f"{name} in {folder.name} is not what was saved: it is damaged or was changed", AGAIN)
 
 
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of the files in a folder that is about to get its manifest."""
     files = sorted(f for f in folder.rglob("*") if f.is_file() and f.name not in (MANIFEST, README))
-    return {file.relative_to(folder).as_posix(): digest(file) for file in files}
-
-
-def digest(file: Path) -> str:
-    """SHA-256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return {file.relative_to(folder).as_posix(): sha256_of(file) for file in files}
 
 
 def _damaged(folder: Path, error: object) -> RunProblem:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.errors import DataProblem
+from peft_lab.files import sha256_of
 from peft_lab.sources.csv_layout import QUOTES, csv_layout
-from peft_lab.sources.inspection import KINDS, content_hash, listed, look_at, must_be_utf8, one_line_for
+from peft_lab.sources.inspection import KINDS, listed, look_at, must_be_utf8, one_line_for
 from peft_lab.sources.json_faults import json_fault, must_be_rows
 from peft_lab.sources.quiet import quiet_datasets
 
@@ -79,7 +80,7 @@ def read_file(path: Path) -> Found:
     with one_line_for(path):
         kind = look_at(path)
         before = _stamp(path)
-        digest = content_hash(path) if kind == "parquet" else must_be_utf8(path)
+        digest = sha256_of(path) if kind == "parquet" else must_be_utf8(path)
         found = _read_by_size(path, kind, digest)
         if _stamp(path) != before:
             raise DataProblem(f"{path.name} changed while it was read", "Read it again once it is written")

@@ -102,12 +102,6 @@ def missing_file(path: Path) -> DataProblem:
     return DataProblem(f"no file {str(path)!r}", f"That folder has: {there}" if there else "That folder has no data")
 
 
-def content_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def must_be_utf8(path: Path) -> str:
     """Return the SHA-256 of a text file's bytes, once it is known that all of them are UTF-8."""
     digest = hashlib.sha256()

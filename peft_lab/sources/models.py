@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from peft_lab.asking import gave, named
 from peft_lab.errors import ModelProblem, nearest
+from peft_lab.files import sha256_of
 from peft_lab.sources.families import fit_tokenizer
 from peft_lab.sources.quiet import hub_reachable, quiet_transformers
 
@@ -213,8 +214,7 @@ def _local(name: str, folder: Path, sha256: str = "") -> FoundModel:
 @cache
 def _sha256(file: Path, size: int, changed: int) -> str:
     """Hash a file once a process, and again when its size or time changed."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(file)
 
 
 def _on_hub(name: str, registered: list[str]) -> FoundModel:

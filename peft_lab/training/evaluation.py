@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from pluggy_specs import Task
+from pluggy_specs import Batch, Task
 
 if TYPE_CHECKING:
     import torch
-    from accelerate import Accelerator
 
     from peft_lab.training.batches import Batcher, Encoded
+
+ANSWERED = 64
+"""Texts in one batch where only answers are wanted."""
+
+
+class Autocasting(Protocol):
+    """An accelerator, or another place that knows its precision."""
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Compute in the precision inside."""
 
 
 def evaluate(
@@ -23,40 +33,65 @@ def evaluate(
     task: Task,
     targets: Mapping[str, Any],
     batcher: Batcher,
-    accelerator: Accelerator,
+    accelerator: Autocasting,
     size: int,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, float] | None:
     """Metrics of the task and the mean ``loss``; None when ``stop`` said so half-way."""
+    total = weight = 0.0
+
+    def tally(raw: torch.Tensor, batch: Batch) -> None:
+        nonlocal total, weight
+        losses, supervised = task.losses(raw, batch)
+        total += float((losses * supervised).sum())
+        weight += float(supervised.sum())
+
+    outputs = _outputs(model, data, task, batcher, accelerator, size, stop, tally)
+    if outputs is None:
+        return None
+    return {**task.metrics(outputs, data.labels, targets), "loss": total / max(weight, 1.0)}
+
+
+def answers(
+    model: torch.nn.Module,
+    rows: Any,
+    *,
+    task: Task,
+    tokenizer: Any,
+    longest: int,
+    batcher: Batcher,
+    accelerator: Autocasting,
+) -> np.ndarray:
+    """Raw outputs for a table of texts, in order, [text, ...]; always in batches of one size, so that equal is equal."""
+    from peft_lab.training.batches import encode
+
+    data = encode(rows, [], tokenizer, longest)
+    outputs = _outputs(model, data, task, batcher, accelerator, ANSWERED)
+    assert outputs is not None
+    return outputs
+
+
+def _outputs(
+    model: torch.nn.Module,
+    data: Encoded,
+    task: Task,
+    batcher: Batcher,
+    accelerator: Autocasting,
+    size: int,
+    stop: Callable[[], bool] = lambda: False,
+    look: Callable[[torch.Tensor, Batch], None] = lambda raw, batch: None,
+) -> np.ndarray | None:
+    """Raw outputs in the order of the rows; ``look`` sees those of each batch. None when ``stop`` said so."""
     import torch
 
     outputs: list[Any] = [None] * len(data)
-    total = weight = 0.0
     model.eval()
     with torch.inference_mode(), accelerator.autocast():
         for chosen, batch in batcher.in_order(data, size):
             if stop():
                 return None
             raw = task.outputs(model, batch)
-            losses, supervised = task.losses(raw, batch)
-            total += float((losses * supervised).sum())
-            weight += float(supervised.sum())
+            look(raw, batch)
             for i, row in zip(chosen, raw.float().cpu().numpy(), strict=True):
-                outputs[i] = row
-    scores = task.metrics(np.stack(outputs), data.labels, targets)
-    return {**scores, "loss": total / max(weight, 1.0)}
-
-
-def raw_outputs(
-    model: torch.nn.Module, data: Encoded, *, task: Task, batcher: Batcher, accelerator: Accelerator, size: int
-) -> np.ndarray:
-    """Outputs in the order of the rows, [text, ...]."""
-    import torch
-
-    outputs: list[Any] = [None] * len(data)
-    model.eval()
-    with torch.inference_mode(), accelerator.autocast():
-        for chosen, batch in batcher.in_order(data, size):
-            for i, row in zip(chosen, task.outputs(model, batch).float().cpu().numpy(), strict=True):
                 outputs[i] = row
     return np.stack(outputs)

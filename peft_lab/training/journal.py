@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from peft_lab.errors import RunProblem
+from peft_lab.files import replacing
 from peft_lab.recipe import Recipe
 from peft_lab.record import process_times, unclosed
 from peft_lab.run import ARTIFACTS, FORMAT, METRICS, RUN_JSON, STOP, Run
@@ -91,7 +92,6 @@ class Journal:
         folder = self.path / ARTIFACTS
         folder.mkdir(exist_ok=True)
         file = folder / f"{artifact.kind}.safetensors"
-        unfinished = file.with_suffix(".tmp")
         arrays = {n: np.ascontiguousarray(to_numpy(a.values)) for n, a in artifact.arrays.items()}
         about = {
             "kind": artifact.kind,
@@ -102,12 +102,10 @@ class Journal:
             },
         }
         try:
-            save_file(arrays, unfinished)
-            unfinished.replace(file)
+            with replacing(file) as unfinished:
+                save_file(arrays, unfinished)
         except SafetensorError as error:
             raise system_error(error, file) from error
-        finally:
-            unfinished.unlink(missing_ok=True)
         write_json(folder / f"{artifact.kind}.json", about)
 
     def end(self, status: str, error: BaseException | None = None) -> None:
@@ -140,9 +138,8 @@ class Journal:
         """Take back the metric points behind the first ``count``, and damaged ones; return the rest."""
         file = self.path / METRICS
         points = self.run.points[:count]
-        unfinished = file.with_suffix(".tmp")
-        unfinished.write_text("".join(json.dumps(point) + "\n" for point in points), encoding="utf-8")
-        unfinished.replace(file)
+        with replacing(file) as unfinished:
+            unfinished.write_text("".join(json.dumps(point) + "\n" for point in points), encoding="utf-8")
         if len(points) < count:
             self.note(f"{count - len(points)} of {count} earlier metric points were damaged and are left out")
         return points
@@ -245,12 +242,8 @@ def system_error(error: Exception, file: Path) -> OSError:
 
 def write_json(file: Path, data: Any) -> None:
     """Write JSON so that a reader sees the old content or the new, never half of it."""
-    unfinished = file.with_suffix(".tmp")
-    try:
+    with replacing(file) as unfinished:
         unfinished.write_text(json.dumps(plain(data), ensure_ascii=False, indent=1), encoding="utf-8")
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def plain(value: Any) -> Any:

@@ -55,13 +55,11 @@ class Prepared:
 
     def answers(self) -> np.ndarray:
         """What the model says to them, [text, ...]."""
-        from peft_lab.training.batches import encode
-        from peft_lab.training.evaluation import raw_outputs
+        from peft_lab.training.evaluation import answers
 
         job = self.job
-        data = encode(self.rows, [], self.context.tokenizer, self.longest)
         means = {"task": job.task, "batcher": job.batcher, "accelerator": job.accelerator}
-        return raw_outputs(job.built.model, data, size=64, **means)
+        return answers(job.built.model, self.rows, tokenizer=self.context.tokenizer, longest=self.longest, **means)
 
 
 def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *, anyway: bool = False) -> Prepared:

@@ -24,6 +24,7 @@ def reload_mark(run: Run, host: Host, texts: Sequence[dict[str, Any]], answers: 
     import numpy as np
 
     from peft_lab.training.restore import restore
+    from peft_lab.training.sample_texts import largest_difference
 
     try:
         again = restore(run, host).outputs(texts)
@@ -33,7 +34,7 @@ def reload_mark(run: Run, host: Host, texts: Sequence[dict[str, Any]], answers: 
         return _mark(
             True, f"loaded from disk into a fresh base model, it gives the same outputs for {len(texts)} texts"
         )
-    apart = float(np.abs(again - answers).max())
+    apart = largest_difference(again, answers)
     return _mark(False, f"loaded from disk into a fresh base model, its outputs differ by up to {apart:.3g}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -50,15 +50,18 @@ class Restored:
 
     def outputs(self, rows: Table) -> np.ndarray:
         """Raw outputs for rows with ``text`` (and ``text_pair``), in order."""
-        from peft_lab.training.evaluation import raw_outputs
+        from peft_lab.training.evaluation import answers
 
-        return raw_outputs(self.built.model, self._encoded(rows, []), size=64, **self._means())
+        texts = {"tokenizer": self.tokenizer, "longest": self.max_length}
+        return answers(self.built.model, _table(rows), **texts, **self._means())
 
     def score(self, rows: Table, batch_size: int = 128) -> dict[str, float]:
         """Metrics and loss for rows with labels."""
+        from peft_lab.training.batches import encode
         from peft_lab.training.evaluation import evaluate
 
-        data = self._encoded(rows, self.task.encode_labels(rows, self.targets))
+        labels = self.task.encode_labels(rows, self.targets)
+        data = encode(_table(rows), labels, self.tokenizer, self.max_length)
         scores = evaluate(self.built.model, data, targets=self.targets, size=batch_size, **self._means())
         assert scores is not None
         return scores
@@ -69,14 +72,13 @@ class Restored:
         batcher = Batcher(self.tokenizer, self.place.device)
         return {"task": self.task, "batcher": batcher, "accelerator": self.place}
 
-    def _encoded(self, rows: Table, labels: Sequence[Any]) -> Any:
-        import datasets
 
-        from peft_lab.training.batches import encode
+def _table(rows: Table) -> Any:
+    """The texts of rows as a data set."""
+    import datasets
 
-        columns = [name for name in ("text", "text_pair") if name in rows[0]]
-        table = datasets.Dataset.from_dict({name: [row[name] for row in rows] for name in columns})
-        return encode(table, labels, self.tokenizer, self.max_length)
+    columns = [name for name in ("text", "text_pair") if name in rows[0]]
+    return datasets.Dataset.from_dict({name: [row[name] for row in rows] for name in columns})
 
 
 def restore(run: Run, host: Host, **changes: Any) -> Restored:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.errors import RunProblem
+from peft_lab.files import sha256_of
 from peft_lab.recipe import Recipe, Start
 from peft_lab.run import WEIGHTS, Run
 from peft_lab.training.weights import kept_tensors, put_tensors, read_tensors, saved_masks
@@ -27,7 +27,7 @@ def start_from(run: Run) -> Start:
     file = run.path / WEIGHTS
     if run.active or not file.is_file():
         raise RunProblem(f"{run.id} is {run.status} and has no weights to begin from", "Name a finished run")
-    return Start(run=str(run.path), weights=_sha256(file))
+    return Start(run=str(run.path), weights=sha256_of(file))
 
 
 def masks_of(start: Start) -> dict[str, torch.Tensor] | None:
@@ -45,7 +45,7 @@ def take_over(recipe: Recipe, built: Built, record: Mapping[str, Any]) -> str:
     """
     assert recipe.start is not None
     run = Run(recipe.start.run)
-    if _sha256(run.path / WEIGHTS) != recipe.start.weights:
+    if sha256_of(run.path / WEIGHTS) != recipe.start.weights:
         raise RunProblem(f"the weights of {run.id} are not those that this recipe began from", "Write a new recipe")
     if run.recipe.method != recipe.method:
         raise RunProblem(
@@ -61,8 +61,3 @@ def take_over(recipe: Recipe, built: Built, record: Mapping[str, Any]) -> str:
         found |= {n: t for n, t in kept_tensors(built).items() if built.is_head(n)}
     put_tensors(built, found, f"{run.id}/{WEIGHTS}")
     return f"Begun from {run.id}" + ("" if same else "; the labels are others, so the head starts anew")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

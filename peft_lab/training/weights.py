@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peft_lab.errors import RunProblem, nearest
+from peft_lab.files import replacing
 from peft_lab.training.journal import system_error
 
 if TYPE_CHECKING:
@@ -62,16 +62,12 @@ def write_tensors(tensors: Mapping[str, torch.Tensor], file: Path, header: Mappi
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    unfinished = file.with_suffix(".tmp")
     whole = _unshared({name: tensor.contiguous() for name, tensor in tensors.items()})
     try:
-        save_file(whole, unfinished, metadata={"format": "pt", "by": "peft_lab", **(header or {})})
-        unfinished.replace(file)
+        with replacing(file) as unfinished:
+            save_file(whole, unfinished, metadata={"format": "pt", "by": "peft_lab", **(header or {})})
     except SafetensorError as error:  # its way of passing on what the system said
         raise system_error(error, file) from error
-    finally:
-        with suppress(OSError):  # the folder is gone, say: that has been said
-            unfinished.unlink(missing_ok=True)
 
 
 def load_weights(built: Built, file: Path) -> None:
