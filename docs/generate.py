@@ -165,7 +165,7 @@ def _offers(kind: str) -> dict[str, Any]:
 
 def methods(_: str) -> str:
     """The built-in methods that are not PEFT's own types."""
-    from peft_lab.listings import question
+    from peft_lab.listings.offers import question
 
     rows = []
     for name, cls in _offers("methods").items():

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from peft_lab.files import from_here
+
 FILE, TABLE, TRAINING = "pyproject.toml", "peft_lab", "training"
 KEYS: Mapping[str, str] = {
     "runs": "text: a folder",
@@ -131,7 +133,7 @@ def read_project(start: Path | None = None) -> Source:
 
 def _read(file: Path) -> Source | None:
     """What a file says; None where it does not speak of peft_lab at all."""
-    shown = _shown(file)
+    shown = from_here(file)
     text = file.read_bytes().decode("utf-8", errors="replace")
     if "peft" not in text:
         return None
@@ -198,10 +200,3 @@ def _line(text: str, table: str, key: str) -> int:
         elif inside and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
             return number
     return 0
-
-
-def _shown(file: Path) -> str:
-    try:
-        return min(os.path.relpath(file), str(file), key=len)
-    except (OSError, ValueError):  # another drive, or no present folder
-        return str(file)

@@ -24,7 +24,7 @@ import pytest
 from peft_lab.data_spec import DataSpec
 from peft_lab.errors import DataProblem
 from peft_lab.host import Host
-from peft_lab.listings import data as listing
+from peft_lab.listings.inputs import data as listing
 from peft_lab.sources.datasets import Data, load_data
 from peft_lab.sources.models import find_model, load_tokenizer
 from peft_lab.sources.tables import keep_table

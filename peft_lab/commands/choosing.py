@@ -29,7 +29,7 @@ class Choosing(Bench):
         limit: Annotated[int | None, About("use at most this many training rows")] = None,
     ) -> Table:
         """Choose the data, read it and show what is in it."""
-        from peft_lab.listings import data
+        from peft_lab.listings.inputs import data
         from peft_lab.sources.datasets import load_data
 
         columns = {"text": text, "text_pair": text_pair, "label": label, "task": task, "limit": limit}
@@ -41,7 +41,7 @@ class Choosing(Bench):
     @operation("model minilm", "model ./my-model")
     def model_(self, name: Annotated[str, About("a name, a folder or a hub id", completes="models")]) -> Table:
         """Choose the base model and show what it is."""
-        from peft_lab.listings import model
+        from peft_lab.listings.inputs import model
 
         shown = model(self.host, name)
         self.model = name

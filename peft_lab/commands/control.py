@@ -22,14 +22,14 @@ class Control(Bench):
     @operation("ps")
     def ps(self) -> Table:
         """List the runs that go on now, in this notebook or elsewhere."""
-        from peft_lab.listings import active
+        from peft_lab.listings.results import active
 
         return active(self.folder)
 
     @operation("stop run-7", "stop")
     def stop(self, name: Active = None) -> Table:
         """Stop a run at its next step; it is kept, and can be resumed."""
-        from peft_lab.listings import stopped
+        from peft_lab.listings.results import stopped
 
         run = self._going_on(name)
         run.stop()

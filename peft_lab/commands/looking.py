@@ -21,56 +21,56 @@ class Looking(Bench):
     @operation("", "status")
     def status(self) -> Table:
         """Where am I: device, precision, model, data, runs, and what to type next."""
-        from peft_lab.listings import status
+        from peft_lab.listings.here import status
 
         return status(self)
 
     @operation("methods", "methods lora")
     def methods(self, *names: Annotated[str, About("show the options of these methods", completes="methods")]) -> Table:
         """List PEFT methods, or the options of some of them."""
-        from peft_lab.listings import method_options, methods
+        from peft_lab.listings.offers import method_options, methods
 
         return method_options(self.host, names) if names else methods(self.host)
 
     @operation("views")
     def views(self) -> Table:
         """List views and what they need."""
-        from peft_lab.listings import views
+        from peft_lab.listings.offers import views
 
         return views(self.host)
 
     @operation("models")
     def models(self) -> Table:
         """List base models that need no network."""
-        from peft_lab.listings import sources
+        from peft_lab.listings.offers import sources
 
         return sources(self.host, "models")
 
     @operation("datasets")
     def datasets(self) -> Table:
         """List data sets that need no network."""
-        from peft_lab.listings import sources
+        from peft_lab.listings.offers import sources
 
         return sources(self.host, "datasets")
 
     @operation("plugins")
     def plugins(self) -> Table:
         """List plugins: distribution, version, what they offer, seconds to load."""
-        from peft_lab.listings import plugins
+        from peft_lab.listings.offers import plugins
 
         return plugins(self.host)
 
     @operation("problems", "problems --details")
     def problems(self, details: Annotated[bool, About("with tracebacks")] = False) -> Table:
         """List what went wrong in plugins."""
-        from peft_lab.listings import problems
+        from peft_lab.listings.offers import problems
 
         return problems(self.host, details)
 
     @operation("runs")
     def runs(self) -> Table:
         """List the runs in the folder, those of other kernels too."""
-        from peft_lab.listings import runs as list_them
+        from peft_lab.listings.results import runs as list_them
 
         return list_them(self.folder)
 
@@ -82,7 +82,7 @@ class Looking(Bench):
         **settings: Any,
     ) -> Picture | Run:
         """Draw a view of a run, or show the run's card."""
-        from peft_lab.listings import drawn
+        from peft_lab.listings.results import drawn
 
         try:
             cls = self.host.find("views", what)
@@ -107,7 +107,7 @@ class Looking(Bench):
         against: Annotated[str, About("what quality is drawn against: trainable, seconds or memory")] = "trainable",
     ) -> Any:
         """One table and one picture of runs on the same data."""
-        from peft_lab.listings import comparison
+        from peft_lab.listings.results import comparison
 
         chosen = [self.run(name) for name in names] or self._comparable()
         return comparison(self.host, chosen, against)

@@ -28,7 +28,7 @@ class Using(Bench):
         top: Annotated[int, About("how many answers to show")] = 3,
     ) -> Table:
         """Answer for new texts, with a run or with what was loaded last."""
-        from peft_lab.listings import predictions
+        from peft_lab.listings.results import predictions
         from peft_lab.training.sample_texts import on_pairs
 
         run, texts = self._asked(what, texts)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from peft_lab.files import from_here
 from peft_lab.present.style import bytes_, count
 from peft_lab.selfcheck.findings import FAILED, OK, WARNING, Finding
 
@@ -52,7 +53,7 @@ def memory() -> Iterator[Finding]:
 def disk(folder: Path) -> Iterator[Finding]:
     """Whether runs can be written."""
     place = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-    shown = min(os.path.relpath(folder), str(folder), key=len)
+    shown = from_here(folder)
     try:
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"peft_lab")

@@ -62,7 +62,7 @@ def answers(
     batcher: Batcher,
     accelerator: Autocasting,
 ) -> np.ndarray:
-    """Raw outputs for a table of texts, in order, [text, ...]; always in batches of one size, so that equal is equal."""
+    """Raw outputs for a table of texts, in order, [text, ...]; always in batches of one size."""
     from peft_lab.training.batches import encode
 
     data = encode(rows, [], tokenizer, longest)

@@ -1,0 +1,163 @@
+"""What came of runs, as tables and pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peft_lab.asking import gave, named
+from peft_lab.present import style
+from peft_lab.present.table import Table
+from peft_lab.run import Run, list_runs, readable_runs
+from pluggy_specs import Drawing, View
+
+if TYPE_CHECKING:
+    from peft_lab.host import Host
+    from peft_lab.present.picture import Picture
+    from peft_lab.present.stack import Stack
+
+
+def runs(folder: Path) -> Table:
+    """All runs in a folder, the latest last."""
+    rows: list[list[Any]] = []
+    for run in list_runs(folder):
+        if fault := run.trouble:
+            rows.append([run.id, f"unreadable: {fault}", *["-"] * 7])
+            continue
+        best = headline(run)
+        rows.append(
+            [
+                run.id,
+                run.status,
+                run.recipe.method,
+                run.recipe.model,
+                run.recipe.data.source,
+                run.recipe.seed,
+                style.score(best) if best is not None else "-",
+                _trainable(run.cost),
+                style.seconds(run.cost["seconds"]) if run.cost.get("seconds") is not None else "-",
+            ]
+        )
+    columns = ("run", "status", "method", "model", "data", "seed", "score", "trainable", "time")
+    note = (
+        "Score: of test where there is a test split, else of validation." if rows else "No run yet: %peft train bitfit"
+    )
+    return Table(f"runs in {folder.name}", columns, rows, note=note)
+
+
+def active(folder: Path) -> Table:
+    """Runs that go on now, and how far they are."""
+    rows: list[list[Any]] = []
+    for run in readable_runs(folder):
+        if not run.active:
+            continue
+        state = run.progress
+        steps = f"{state['step']:,} of {state['steps']:,}" if state.get("steps") else "-"
+        left = style.seconds(state["left_seconds"]) if state.get("left_seconds") is not None else "-"
+        loss = style.score(state["loss"]) if state.get("loss") is not None else "-"
+        where = "this notebook" if run.record["pid"] == os.getpid() else f"process {run.record['pid']}"
+        rows.append(
+            [run.id, run.recipe.method, run.recipe.model, state.get("phase", "starting"), steps, loss, left, where]
+        )
+    columns = ("run", "method", "model", "phase", "step", "loss", "time left", "where")
+    one = rows[0][0] if rows else ""
+    note = f"%peft wait {one}, or %peft stop {one}" if rows else "No run goes on now. All runs: %peft runs"
+    return Table("runs that go on", columns, rows, note=note)
+
+
+def stopped(run: Run) -> Table:
+    """What was asked of a run."""
+    state = run.progress
+    where = (
+        f"step {state['step']:,} of {state['steps']:,}" if state.get("steps") else str(state.get("phase", "starting"))
+    )
+    note = f"It stops at its next step and is kept. Go on with it later: %peft resume {run.id}"
+    return Table(f"stopping {run.id}", ("method", "was at"), [[run.recipe.method, where]], note=note)
+
+
+def headline(run: Run) -> float | None:
+    """The headline metric: on test, else on validation."""
+    for split in ("test", "validation"):
+        if (value := run.metrics.get(split, {}).get(run.headline)) is not None:
+            return float(value)
+    return None
+
+
+def _final_scores(run: Run) -> Mapping[str, float]:
+    """All metrics on test, else on validation."""
+    return run.metrics.get("test", run.metrics.get("validation", {}))
+
+
+def _trainable(cost: Mapping[str, Any]) -> str:
+    if not cost.get("total") or cost.get("trainable") is None:
+        return "-"
+    return f"{style.count(cost['trainable'])} ({style.share(cost['trainable'] / cost['total'])})"
+
+
+def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
+    """A table of runs, best first, above a picture of quality against cost."""
+    from peft_lab.present.stack import Stack
+    from peft_lab.recipe import checked
+
+    rows: list[list[Any]] = []
+    ordered = sorted(chosen, key=lambda r: (headline(r) is None, -(headline(r) or 0.0)))
+    metrics = [m for m in dict.fromkeys(m for r in ordered for m in _final_scores(r)) if m != "loss"]
+    for run in ordered:
+        scores = _final_scores(run)
+        cost = run.cost
+        rows.append(
+            [
+                run.id,
+                run.recipe.method,
+                run.recipe.seed,
+                *(style.score(scores[m]) if m in scores else "-" for m in metrics),
+                "test" if "test" in run.metrics else "validation",
+                _trainable(cost),
+                style.seconds(cost["seconds"]) if "seconds" in cost else "-",
+                style.bytes_(cost["peak_memory"]) if "peak_memory" in cost else "-",
+                style.bytes_(cost["bytes_on_disk"]) if "bytes_on_disk" in cost else "-",
+            ]
+        )
+    names = [m.replace("_", " ") for m in metrics]
+    columns = ("run", "method", "seed", *names, "split", "trainable", "time", "peak memory", "file size")
+    source = ordered[0].recipe.data.source
+    same = len({r.record.get("fingerprints", {}).get("data") for r in ordered}) == 1
+    note = "" if same else "These runs are not on the same data: their scores cannot be compared."
+    if same and len({(r.recipe.method, r.recipe.model) for r in ordered}) == len(ordered):
+        note = "One seed each: small differences may be chance. Train again with --seed 1, --seed 2."
+    table = Table(f"{len(ordered)} runs on {source}", columns, rows, note=note)
+    cls = host.find("views", "comparison")
+    view = cls(checked(cls.Options, {"against": against}, "compare"))
+    return Stack((table, drawn(host, "comparison", view, ordered)))
+
+
+def drawn(host: Host, name: str, view: View, chosen: Sequence[Any]) -> Picture:
+    """What a view draws of some runs.
+
+    Raises:
+        PluginFailed: it cannot.
+    """
+    from peft_lab.present.picture import render
+
+    with host.asking("views", name, "draw"):
+        drawing = view.draw(chosen)
+        if not isinstance(drawing, Drawing):
+            raise gave("views", name, "draw", named(drawing), "a Drawing")
+        if not isinstance(drawing.alt, str) or not isinstance(drawing.html, str):
+            raise gave("views", name, "draw", "a Drawing whose alt or html is no text", "text")
+        return render(drawing)
+
+
+def predictions(run: Run, rows: Sequence[Mapping[str, str]], answers: Any, top: int) -> Table:
+    """The likeliest answers for each text."""
+    out = []
+    for row, ranked in zip(rows, answers, strict=True):
+        text = row["text"] + (f" ⟂ {row['text_pair']}" if "text_pair" in row else "")
+        others = ", ".join(f"{label} {style.score(score)}" for label, score in ranked[1:top])
+        out.append([text, ranked[0][0], style.score(ranked[0][1]), others])
+    note = (
+        f"By {run.id} ({run.recipe.method} on {run.recipe.data.source}); the numbers are the model's own probabilities."
+    )
+    return Table("predictions", ("text", "answer", "probability", "next"), out, note=note)
