@@ -16,8 +16,6 @@ from peft_lab.errors import PeftLabError
 from peft_lab.present.style import DASH
 from peft_lab.run import Run
 
-SHORT = 12
-"""Letters of a fingerprint on a card."""
 TITLE = re.compile(r"^(run-\d+)  \S (\w+)( at step .*)?$")
 NAMED = re.compile(r"(?<![\w./-])run-\d+\b")
 PRINTS = re.compile(r"\b(recipe|data|model|code) ([0-9a-f]{7,64})\b")
