@@ -198,7 +198,7 @@ def test_what_a_person_can_put_right_is_one_line(ip, capsys, code, said):
 
 
 def test_what_nobody_foresaw_shows_its_traceback(ip, monkeypatch, capsys):
-    monkeypatch.setattr("peft_lab.listings.runs", lambda folder: 1 / 0)
+    monkeypatch.setattr("peft_lab.listings.results.runs", lambda folder: 1 / 0)
     assert isinstance(run(ip, "%peft runs"), ZeroDivisionError)
     assert "Traceback" in capsys.readouterr().out
 
@@ -247,7 +247,7 @@ def test_debug_shows_what_one_line_hides(ip, monkeypatch):
     assert "pydantic_core._pydantic_core.ValidationError" in shown["text/plain"]  # which "from None" leaves out
     assert "line 2 of the cell: training: epochs" in shown["text/plain"]
     assert "<pre" in shown["text/html"] and "<module>" not in shown["text/html"]
-    monkeypatch.setattr("peft_lab.listings.runs", lambda folder: 1 / 0)
+    monkeypatch.setattr("peft_lab.listings.results.runs", lambda folder: 1 / 0)
     run(ip, "%peft runs")
     assert str(run(ip, "%peft debug")).endswith("ZeroDivisionError: division by zero")
     assert isinstance(run(ip, "%peft debug run-9"), UsageError)
@@ -280,7 +280,7 @@ def test_debug_keeps_text_only(ip, monkeypatch):
         seen.append(weakref.ref(model))
         raise NothingLearned("dead", "Do")
 
-    monkeypatch.setattr("peft_lab.listings.runs", broken)
+    monkeypatch.setattr("peft_lab.listings.results.runs", broken)
     assert str(run(ip, "%peft runs")) == "dead. Do"
     gc.collect()
     assert seen[0]() is None
