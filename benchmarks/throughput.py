@@ -1,8 +1,9 @@
 """Training speed, memory and quality against Trainer + PEFT: same model, data, batch size and steps, run in turn.
 
-Each round trains every method three ways, one after the other in processes of their own: the baseline with its
-defaults, the baseline with its length groups, and peft_lab. Ratios are taken within a round, medians over rounds;
-a round is a seed, so that quality is compared over the same runs.
+Each round trains every method four ways, one after the other in processes of their own: the baseline with its
+defaults, the baseline with its length groups, peft_lab in the baseline's fp32, and peft_lab in the precision that it
+takes by itself. Ratios are taken within a round, medians over rounds; a round is a seed, so that quality is compared
+over the same runs.
 """
 
 import argparse
@@ -15,7 +16,8 @@ import tempfile
 from benchmarks.common import BANKING77, BASELINE, ROOT, keep, need, spread
 from peft_lab.sources.models import minilm_folder
 
-WAYS = ("trainer", "trainer-grouped", "peft_lab")
+OURS = {"peft_lab": "fp32", "peft_lab-auto": "auto"}
+WAYS = ("trainer", "trainer-grouped", *OURS)
 
 
 def main(argv: list[str]) -> None:
@@ -41,14 +43,14 @@ def measure(way: str, method: str, seed: int, a: argparse.Namespace) -> dict:
     train, test = BANKING77
     shared = ["--method", method, "--train", str(train), "--test", str(test), "--seed", str(seed)]
     shared += ["--epochs", str(a.epochs), "--batch-size", "32", "--max-length", "64", "--limit", str(a.limit)]
-    if way == "peft_lab":
-        command = [sys.executable, "-m", "benchmarks.ours", *shared]
+    if way in OURS:
+        command = [sys.executable, "-m", "benchmarks.ours", *shared, "--precision", OURS[way]]
     else:
         grouped = ["--group-by-length"] if way == "trainer-grouped" else []
         command = [sys.executable, str(BASELINE), "--model", str(minilm_folder()), *shared, *grouped]
     with tempfile.TemporaryDirectory() as folder:  # the baseline writes beside itself
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=ROOT if way == "peft_lab" else folder, check=False
+            command, capture_output=True, text=True, cwd=ROOT if way in OURS else folder, check=False
         )
     if done.returncode:
         sys.exit(done.stderr[-2000:])
@@ -56,18 +58,23 @@ def measure(way: str, method: str, seed: int, a: argparse.Namespace) -> dict:
 
 
 def report(results: list[dict], methods: list[str]) -> None:
-    print("| method | way | texts/s, median | ours / this | peak memory, MiB | accuracy |")
-    print("|---|---|---|---|---|---|")
+    print("| method | way | texts/s, median | fp32 / this | auto / this | peak memory, MiB | accuracy |")
+    print("|---|---|---|---|---|---|---|")
     for method in methods:
         of_method = [r for r in results if r["method"] == method]
         rows = {w: [r for r in of_method if r["way"] == w] for w in WAYS}
         for way, runs in rows.items():
-            ratios = [faster(ours, other) for ours, other in zip(rows["peft_lab"], runs, strict=True)]
             speed = statistics.median(r["samples_per_second"] for r in runs)
             memory = statistics.median(r["peak_rss_mib"] for r in runs)
-            ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            ratios = " | ".join(ratio(rows[ours], runs) for ours in OURS)
             accuracy = spread([r["accuracy"] for r in runs])
-            print(f"| {method} | {way} | {speed:.1f} | {ratio} | {memory:.0f} | {accuracy} |")
+            print(f"| {method} | {way} | {speed:.1f} | {ratios} | {memory:.0f} | {accuracy} |")
+
+
+def ratio(ours: list[dict], others: list[dict]) -> str:
+    """How many times as fast, by round: median and range."""
+    values = [faster(one, other) for one, other in zip(ours, others, strict=True)]
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def faster(ours: dict, other: dict) -> float:
