@@ -49,9 +49,7 @@ def measure(way: str, method: str, seed: int, a: argparse.Namespace) -> dict:
         grouped = ["--group-by-length"] if way == "trainer-grouped" else []
         command = [sys.executable, str(BASELINE), "--model", str(minilm_folder()), *shared, *grouped]
     with tempfile.TemporaryDirectory() as folder:  # the baseline writes beside itself
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=ROOT if way in OURS else folder, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT if way in OURS else folder, check=False)
     if done.returncode:
         sys.exit(done.stderr[-2000:])
     return json.loads(done.stdout.strip().splitlines()[-1])
