@@ -3,7 +3,19 @@
 import importlib
 import sys
 
-NAMES = ("startup", "live", "throughput", "quality", "forecast", "big_csv", "precision", "gpu", "leak")
+NAMES = (
+    "startup",
+    "live",
+    "throughput",
+    "quality",
+    "forecast",
+    "big_csv",
+    "precision",
+    "gpu",
+    "leak",
+    "resume",
+    "keeping",
+)
 
 
 def main() -> None:

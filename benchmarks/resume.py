@@ -12,49 +12,56 @@ import multiprocessing
 import os
 import random
 import signal
+import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import keep
+from peft_lab.errors import MethodRefused, RunProblem
+from peft_lab.host import Host
+from peft_lab.run import LAST, WEIGHTS, Run
+from peft_lab.testing.tiny import NEEDED
 
-METHODS = (
-    "full",
-    "head",
-    "bitfit",
-    "lora",
-    "bitfit+lora",
-    "peft:ia3",
-    "peft:vera",
-    "peft:shira",
-    "peft:prefix_tuning",
-    "peft:prompt_tuning",
-)
-NEEDED = ("torch", "transformers", "peft", "accelerate", "datasets", "sklearn.metrics", "peft_lab.training.session")
+IMPORTED = ("torch", "transformers", "peft", "accelerate", "datasets", "sklearn.metrics", "peft_lab.training.session")
+
+SETTINGS = {"epochs": 4, "batch_size": 8, "device": "cpu"}
+REFUSED = 3
 
 
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks resume")
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", default=[*Host(entry_points=False).offers("methods"), "bitfit+lora"])
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--jobs", type=int, default=2, help="methods that are tried at once")
     a = parser.parse_args(argv)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that the server forks
     fork = multiprocessing.get_context("forkserver")
-    fork.set_forkserver_preload(["benchmarks.resume", *NEEDED])
-    draw = random.Random(a.seed)
-    rows = []
+    fork.set_forkserver_preload(["benchmarks.resume", *IMPORTED])
     with tempfile.TemporaryDirectory() as scratch:
         model, data = ground(Path(scratch))
-        for method in a.methods:
+
+        def row(method: str) -> dict:
+            settings = {"model": str(model), "data": str(data), "precision": a.precision, **SETTINGS}
+            settings |= NEEDED.get(method, {})
+            draw = random.Random(f"{a.seed} {method}")
             began = time.perf_counter()
-            row = {"method": method, **kills(fork, Path(scratch) / method, model, data, method, a.moments, draw)}
-            rows.append({**row, "seconds": time.perf_counter() - began})
-            print(json.dumps(rows[-1]), flush=True)
-    keep("resume", rows)
+            found = kills(fork, Path(scratch) / method, method, settings, a.moments, draw)
+            found = {"method": method, **found, "seconds": round(time.perf_counter() - began)}
+            print(json.dumps(found), flush=True)
+            return found
+
+        with ThreadPoolExecutor(a.jobs) as pool:
+            rows = list(pool.map(row, a.methods))
+    keep("resume" if a.precision == "fp32" else f"resume-{a.precision}", rows)
     print("| method | killed | of these before the first step | equal after resuming |\n|---|---|---|---|")
-    for row in rows:
-        print(f"| {row['method']} | {row['killed']} | {row['early']} | {row['equal']} of {row['moments']} |")
+    for row_ in rows:
+        result = f"{row_['equal']} of {row_['moments']}" if "equal" in row_ else "refused before training"
+        print(f"| {row_['method']} | {row_.get('killed', '')} | {row_.get('early', '')} | {result} |")
 
 
 def ground(folder: Path) -> tuple[Path, Path]:
@@ -66,31 +73,48 @@ def ground(folder: Path) -> tuple[Path, Path]:
     return tiny_model(folder / "model", num_hidden_layers=4, hidden_size=64, intermediate_size=256), data
 
 
-def kills(fork: Any, folder: Path, model: Path, data: Path, method: str, moments: int, draw: random.Random) -> dict:
-    settings = {"model": str(model), "data": str(data), "epochs": 6, "batch_size": 8, "device": "cpu"}
-    began = time.perf_counter()
-    whole = finished(fork.Process(target=begin, args=(folder, method, settings)), folder / "run-1")
-    duration = time.perf_counter() - began
+def kills(fork: Any, folder: Path, method: str, settings: dict, moments: int, draw: random.Random) -> dict:
+    """What became of one method, killed at so many moments between the start of its run and the end."""
     found = {"moments": moments, "killed": 0, "early": 0, "equal": 0, "unreadable": 0}
-    for number in range(2, moments + 2):
+    process = fork.Process(target=begin, args=(folder, method, settings))
+    path = folder / "run-1"
+    began = started(process, path)
+    process.join()
+    if process.exitcode == REFUSED:
+        return {"refused": True}
+    duration = time.perf_counter() - began
+    whole = facts(path)
+    for number in range(2, 3 * moments):
+        if found["killed"] == moments:
+            break
         child = fork.Process(target=begin, args=(folder, method, settings))
-        child.start()
         path = folder / f"run-{number}"
-        while not path.is_dir():
-            time.sleep(0.001)
+        started(child, path)
         time.sleep(draw.uniform(0, duration))
-        alive = child.is_alive()
-        if alive:
-            os.kill(child.pid, signal.SIGKILL)
-        child.join()
-        found["killed"] += alive
-        found["early"] += not (path / "metrics.jsonl").exists()
-        if not (path / "run.json").exists():
-            found["unreadable"] += 1  # killed between making the folder and writing the record
+        if not child.is_alive():  # it was faster than the first
             continue
-        run = finished(fork.Process(target=go_on, args=(folder, path.name)), path) if alive else facts(path)
-        found["equal"] += run == whole
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        found["killed"] += 1
+        found["early"] += not (path / "metrics.jsonl").exists()
+        try:
+            Run(path)
+        except RunProblem:
+            found["unreadable"] += 1
+            continue
+        again = fork.Process(target=go_on, args=(folder, path.name))
+        again.start()
+        again.join()
+        found["equal"] += facts(path) == whole
     return found
+
+
+def started(process: Any, path: Path) -> float:
+    """Start a process and wait until its run is there, or the process has ended; returns the time."""
+    process.start()
+    while not path.is_dir() and process.is_alive():
+        time.sleep(0.001)
+    return time.perf_counter()
 
 
 def begin(folder: Path, method: str, settings: dict) -> None:
@@ -99,7 +123,10 @@ def begin(folder: Path, method: str, settings: dict) -> None:
 
     checkpoint.EVERY, checkpoint.SHARE = 0.05, 1.0
     lab = Lab(folder)
-    lab.train_recipe(lab.recipe(method, precision="fp32", **settings))
+    try:
+        lab.train_recipe(lab.recipe(method, **settings))
+    except MethodRefused:
+        sys.exit(REFUSED)
 
 
 def go_on(folder: Path, name: str) -> None:
@@ -108,15 +135,8 @@ def go_on(folder: Path, name: str) -> None:
     Lab(folder).resume(name)
 
 
-def finished(process: Any, path: Path) -> dict:
-    process.start()
-    process.join()
-    return facts(path)
-
-
 def facts(path: Path) -> dict:
     """What must be equal."""
-    from peft_lab.run import LAST, WEIGHTS, Run
     from peft_lab.training.weights import read_tensors
 
     run = Run(path)
@@ -127,6 +147,4 @@ def facts(path: Path) -> dict:
 
 
 if __name__ == "__main__":
-    import sys
-
     main(sys.argv[1:])

@@ -9,22 +9,13 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).with_name("families.md")
 BLOCK = re.compile(r"(<!-- matrix -->\n).*?(^<!-- end -->)", re.S | re.M)
 TRAINS = "trains"
-# What a method cannot do without, and sizes that models of 32 dimensions can hold; all else is tried with its defaults.
-NEEDED: Mapping[str, Mapping[str, Any]] = {
-    "peft:trainable_tokens": {"token_indices": [5, 6, 7]},
-    "peft:fourierft": {"n_frequency": 100},
-    "peft:waveft": {"n_frequency": 100},
-    "peft:miss": {"r": 16},
-    "peft:psoft": {"r": 8},
-    "peft:shira": {"r": 4},
-}
 SHOWN = {
     "bert": "BERT",
     "roberta": "RoBERTa",
@@ -53,6 +44,7 @@ def methods() -> dict[str, Any]:
 def tried(name: str, folder: Path, families: Sequence[str] | None = None) -> dict[str, str]:
     """What becomes of one method: ``trains`` or the reason, by family."""
     from peft_lab.testing import FAMILIES, check_families
+    from peft_lab.testing.tiny import NEEDED
 
     outcomes = check_families(methods()[name], folder, NEEDED.get(name), families or FAMILIES)
     return {family: reason(outcome, name, family) for family, outcome in outcomes.items()}

@@ -24,6 +24,7 @@ from peft_lab.run import RUN_JSON, Run
 from peft_lab.testing import tiny_model, tiny_rows
 from peft_lab.training import session
 from peft_lab.training.journal import process, versions, write_json
+from pluggy_specs import DatasetSource, ModelSource
 
 TRAIN = "%peft train bitfit --model ./tiny --data rows.csv --max-steps 2"
 
@@ -207,6 +208,20 @@ def test_data_of_the_hub_are_not_asked_for(lab, monkeypatch):
     row = only(lab.check("run-1"))
     assert row["verdict"] == "✓ fresh"
     assert row["why"].startswith("as far as can be told: data on the hub")
+
+
+def test_a_plugin_that_fails_when_asked_is_named(lab):
+    def broken():
+        return {}["rows"]
+
+    lab.host.add(DatasetSource("odd-rows", "fails", broken))
+    lab.host.add(ModelSource("odd-model", "fails", broken))
+    run = lab.run("run-1")
+    recipe = run.record["recipe"]
+    change(run, recipe={**recipe, "model": "odd-model", "data": {**recipe["data"], "source": "odd-rows"}})
+    row = only(lab.check("run-1"))
+    assert row["verdict"] == "✗ stale"
+    assert "odd-rows" in row["why"] and "odd-model" in row["why"] and "KeyError" in row["why"]
 
 
 def test_how_a_run_ended_is_said(lab):

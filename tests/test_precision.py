@@ -401,11 +401,6 @@ def test_bf16_learns_what_fp32_learns(tmp_path):
     assert np.abs(np.subtract(losses["fp32"], losses["bf16"])).mean() < 0.05
 
 
-def test_a_number_is_read_when_it_is_needed():
-    value = torch.tensor(2.5, requires_grad=True)
-    assert hardware.read_later(value * 2)() == 5.0
-
-
 def test_masked_values_are_fp32_whatever_the_default():
     layer = torch.nn.Linear(4, 4).requires_grad_(False)
     torch.set_default_dtype(torch.bfloat16)

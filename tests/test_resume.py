@@ -110,6 +110,16 @@ def test_a_stopped_run_goes_on_exactly(lab, method):
     assert not (run.path / CHECKPOINT).exists()
 
 
+@pytest.mark.parametrize("method", ["full", "lora", "sparse-for-tests"])
+def test_a_stopped_run_in_bf16_goes_on_exactly(lab, method):
+    recipe = lab.recipe(method, **{**SETTINGS, "precision": "bf16"})
+    whole = lab.train_recipe(recipe)
+    assert whole.record["hardware"]["precision"] == "bf16"
+    stopped = session.train(recipe, lab.host, lab.folder, Until(4))
+    assert stopped.status == "stopped"
+    must_be_equal(lab.resume(stopped.id), whole)
+
+
 @pytest.mark.parametrize("calls", [1, 2, 7, 20, 31])
 def test_a_failed_run_goes_on_from_before_the_failure(lab, calls, monkeypatch):
     recipe = lab.recipe("failing", **SETTINGS)

@@ -90,8 +90,10 @@ class Inputs:
         files: list[Path] = []
         source = Path(spec.source).expanduser()
         if spec.source in self.host.offers("datasets"):
-            splits = self.host.find("datasets", spec.source).splits()
-            files += [rows for rows in splits.values() if isinstance(rows, Path)]
+            found = self.host.find("datasets", spec.source)
+            with self.host.asking("datasets", spec.source, "splits"):
+                splits = found.splits()
+                files += [rows for rows in splits.values() if isinstance(rows, Path)]
             if len(files) < len(splits):
                 return []
         elif source.is_dir():
@@ -155,7 +157,9 @@ class Inputs:
     def _folder(self, name: str) -> Path | None:
         """Where a base model is on this machine; None for one of the hub."""
         if name in self.host.offers("models"):
-            folder: Path = self.host.find("models", name).folder()
+            found = self.host.find("models", name)
+            with self.host.asking("models", name, "folder"):
+                folder: Path = found.folder()
             return folder
         path = Path(name).expanduser()
         on_hub = name.count("/") < 2 and not path.is_absolute() and not name.startswith((".", "~"))

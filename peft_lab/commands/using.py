@@ -52,6 +52,8 @@ class Using(Bench):
         """
         from peft_lab.keeping.in_use import read, run_of
 
+        if texts and LIKE_A_RUN.fullmatch(str(what)):
+            return self.run(what), texts  # whatever is in use, and whether or not it can be read
         stack = read(self.folder)
         try:
             run = self.run(what)

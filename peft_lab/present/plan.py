@@ -58,7 +58,11 @@ def _pairs(plan: Plan) -> list[tuple[str, str]]:
     part = share(counts["trainable"] / counts["total"])
     batches = f"batches of {training.batch_size}"
     batches += f", {training.accumulate} gathered" if training.accumulate > 1 else ""
-    epochs = f"{training.epochs:.3g} epochs" if training.max_steps is None else "as asked"
+    epochs = (
+        f"{training.epochs:.3g} epoch{'' if training.epochs == 1 else 's'}"
+        if training.max_steps is None
+        else "as asked"
+    )
     return [
         ("trainable", f"{count(counts['trainable'])} of {count(counts['total'])} ({part}){head}"),
         ("head", ", ".join(map(plain, plan.head))),

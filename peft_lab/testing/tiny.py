@@ -59,6 +59,17 @@ FAMILIES = tuple(SIZES)
 """Families of base models that every built-in method is tried on, by their ``model_type`` in transformers."""
 
 
+NEEDED: Mapping[str, Mapping[str, Any]] = {
+    "peft:trainable_tokens": {"token_indices": [5, 6, 7]},
+    "peft:fourierft": {"n_frequency": 100},
+    "peft:waveft": {"n_frequency": 100},
+    "peft:miss": {"r": 16},
+    "peft:psoft": {"r": 8},
+    "peft:shira": {"r": 4},
+}
+"""What built-in methods cannot do without, and sizes that models of 32 dimensions can hold; else defaults do."""
+
+
 def tiny_model(folder: Path, family: str = "bert", **settings: Any) -> Path:
     """Write a random model of a family, with a word-level tokenizer, as a transformers folder; return the folder.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -129,30 +129,6 @@ def settings_here(training: Training, recorded: Mapping[str, Any]) -> Training:
     if precision == "bf16" and not multiplies_bf16(device):
         precision = training.precision if training.precision != "auto" else "fp32"
     return training.model_copy(update={"device": device, "precision": precision})
-
-
-def read_later(scalar: torch.Tensor) -> Callable[[], float]:
-    """A number of the device, for when it is needed.
-
-    On a GPU it is copied behind the work that was given so far, and the host goes on giving work; reading it at once
-    would make the host wait at every step, and then the GPU for the host. Elsewhere it is read at once.
-    """
-    import torch
-
-    scalar = scalar.detach()
-    if scalar.device.type != "cuda":
-        value = float(scalar)
-        return lambda: value
-    kept = torch.empty((), dtype=scalar.dtype, pin_memory=True)
-    kept.copy_(scalar, non_blocking=True)
-    copied = torch.cuda.Event()
-    copied.record(torch.cuda.current_stream(scalar.device))
-
-    def read() -> float:
-        copied.synchronize()
-        return float(kept)
-
-    return read
 
 
 def describe_hardware(device: str | torch.device, precision: str) -> dict[str, Any]:
