@@ -156,7 +156,9 @@ class Bench:
         """The recipe that ``train`` would train, without training it."""
         spec = self.spec if data is None else data if isinstance(data, DataSpec) else DataSpec(source=self._place(data))
         defaults = self.defaults.training
-        recipe = compose(self.host, methods, settings, model=model or self.model, data=spec, defaults=defaults)
+        recipe = compose(
+            self.host, methods, settings, model=model or self.model, data=spec, defaults=defaults, find_run=self.run
+        )
         # Remembered only once it is known to be right.
         self.model, self.spec = model or self._chosen_model, self._chosen_data if data is None else spec
         return recipe

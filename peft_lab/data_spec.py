@@ -17,6 +17,7 @@ class DataSpec(BaseModel):
     text_pair: str | None = Field(None, description="column with the second text of a pair")
     label: str | None = Field(None, description="column with the label; guessed when not given")
     task: str | None = Field(None, description="what is predicted; guessed from the columns when not given")
+    metric: str | None = Field(None, description="the score that chooses the best state; the task's when not given")
     validation_share: float = Field(0.1, gt=0, lt=1, description="share of train carved out for validation, by label")
     validation_most: int = Field(500, ge=1, description="most rows carved out for validation")
     limit: int | None = Field(None, ge=1, description="use at most this many training rows, drawn by label")

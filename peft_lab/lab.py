@@ -10,10 +10,24 @@ from peft_lab.commands.control import Control
 from peft_lab.commands.keeping import Keeping
 from peft_lab.commands.looking import Looking
 from peft_lab.commands.planning import Planning
+from peft_lab.commands.prefixes import Prefixes
 from peft_lab.commands.selfchecking import SelfChecking
 from peft_lab.commands.training import Training
 from peft_lab.commands.using import Using
 
 
-class Lab(Looking, Choosing, Planning, Training, Control, Using, Keeping, Coding, Checking, Configuring, SelfChecking):
+class Lab(
+    Looking,
+    Choosing,
+    Planning,
+    Training,
+    Control,
+    Using,
+    Keeping,
+    Coding,
+    Checking,
+    Prefixes,
+    Configuring,
+    SelfChecking,
+):
     """A bench with all its operations: ``Lab().train("lora", rank=8)`` does what ``%peft train lora --rank 8`` does."""

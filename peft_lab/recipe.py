@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
+from peft_lab.asking import asking
 from peft_lab.data_spec import DataSpec
 from peft_lab.errors import BadOption, nearest
-from pluggy_specs import Method
+from pluggy_specs import Method, RunView
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -36,6 +37,15 @@ class Training(BaseModel):
     weight_decay: float = Field(0.01, ge=0, description="decoupled decay of AdamW, not on biases and norms")
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
     max_length: int = Field(128, ge=4, description="longest text in tokens; what is longer is cut, and counted")
+    augment: float = Field(
+        0.0, ge=0, lt=1, description="share of words that is changed in copies of the training texts; 0: no copies"
+    )
+    augment_copies: int = Field(1, ge=1, description="copies of each training text, for --augment")
+    synonyms: str = Field(
+        "",
+        description='a JSON file {"word": ["synonym"]}, for --augment',
+        json_schema_extra={"completes": "files"},
+    )
     eval_batch_size: int = Field(128, ge=1, description="texts in one evaluation batch; fewer where they are long")
     train_head: Literal["whole", "top"] = Field(
         "whole", description="whole: with its pretrained parts, such as BERT's pooler; top: what sits on the base only"
@@ -113,16 +123,20 @@ def compose(
     model: str,
     data: DataSpec,
     defaults: Mapping[str, Any] | None = None,
+    find_run: Callable[[str], RunView] | None = None,
 ) -> Recipe:
     """Build a recipe from what a person types: ``lora+rft`` and flat settings.
 
     A setting is a training setting, ``seed``, or an option of one of the methods; where two methods share an option's
     name it is written ``method.option``, or ``{method: {option: value}}``. ``defaults`` are training settings and
-    ``seed`` where ``settings`` says nothing; they come before what a method suggests.
+    ``seed`` where ``settings`` says nothing; they come before what a method suggests. ``find_run`` finds the run that
+    an option names.
     """
     defaults = dict(defaults or {})
     classes = [host.find("methods", name.strip()) for name in names.split("+")]
     options, training, seed = _sort_out(classes, settings)
+    for cls in classes:
+        options[cls.name] = _from_run(cls, options[cls.name], find_run)
     seed = {"seed": defaults.pop("seed"), **seed} if "seed" in defaults else seed
     suggested: dict[str, Any] = {}
     for cls in reversed(classes):  # the first method written has the last word
@@ -142,6 +156,16 @@ def make_methods(host: Host, recipe: Recipe) -> list[Method]:
         cls = host.find("methods", spec.name)
         made.append(cls(checked(cls.Options, spec.options, spec.name)))
     return made
+
+
+def _from_run(cls: type[Method], options: dict[str, Any], find_run: Callable[[str], RunView] | None) -> dict[str, Any]:
+    """Options in which no run is named any more: what was wanted of it stands there instead."""
+    for name, field in cls.Options.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("run") and options.get(name) and find_run:
+            with asking("methods", cls.name, "from_run"):
+                options = dict(cls.from_run(options, find_run(str(options[name]))))
+    return options
 
 
 def _sort_out(

@@ -44,10 +44,10 @@ class Array:
 class Artifact:
     """What a method leaves for views to draw: named arrays of a named kind. The only thing between the two.
 
-    Kinds the core writes for every run: ``parameter-change`` and ``trainable-by-layer``. A method that changes weights
-    without training them (LoRA's product) may yield ``effective-change``, which the core works into
-    ``parameter-change``: arrays ``moved`` (squared norm of the change), ``size`` (squared norm of the weight) and
-    ``entries``, all with the axis ``module``, labelled by module name.
+    Kinds the core writes for every run: ``parameter-change`` and ``trainable-by-layer``, and ``sparse-mask`` where
+    a method has :meth:`Method.masks`. A method that changes weights without training them (LoRA's product) may yield
+    ``effective-change``, which the core works into ``parameter-change``: arrays ``moved`` (squared norm of the change),
+    ``size`` (squared norm of the weight) and ``entries``, all with the axis ``module``, labelled by module name.
     """
 
     kind: str
@@ -79,7 +79,7 @@ class Method:
     which weights       :meth:`attach`, :meth:`masks`
     which units         :meth:`adapt_tokenizer`
     which tokens        :meth:`weigh_tokens`
-    how far             :meth:`penalty`
+    how far             :meth:`penalty`, :meth:`pull`, :meth:`rates`
     ==================  =====================================================
 
     An instance serves one run and may keep state on ``self`` between its hooks.
@@ -100,6 +100,15 @@ class Method:
 
     def __init__(self, options: BaseModel | None = None) -> None:
         self.options: Any = options if options is not None else self.Options()
+
+    @classmethod
+    def from_run(cls, options: Mapping[str, Any], run: RunView) -> Mapping[str, Any]:
+        """Options taken from what another run left, as plain data that a recipe can keep.
+
+        Asked where an option that names a run is given: one declared with ``json_schema_extra={"run": True}``. What is
+        returned stands for ``options``, without that one.
+        """
+        return options
 
     def adapt_tokenizer(self, tokenizer: Any, context: MethodContext) -> Any:
         """Change how text is cut into units; return the tokenizer to use. Runs before the model is loaded."""
@@ -123,6 +132,22 @@ class Method:
 
     def masks(self, model: torch.nn.Module) -> Mapping[str, torch.Tensor]:
         """Entries that train, as ``{parameter name: flat indices}``; all other entries stay bit-identical."""
+        return {}
+
+    def settle(self, model: torch.nn.Module, context: MethodContext) -> None:
+        """What trains is known, and everything stands where it starts: remember it, or put hooks. Before training
+        only, also before a run goes on."""
+
+    def rates(self, model: torch.nn.Module) -> Mapping[str, float]:
+        """Factors for the learning rate of some parameters, by name. Those of several methods are multiplied."""
+        return {}
+
+    def pull(self, model: torch.nn.Module) -> Mapping[str, float]:
+        """How strongly some parameters are drawn to where they started, by name.
+
+        Before the optimizer moves them, ``p -= rate * strength * (p - start)``; their ordinary decay is off. Those of
+        several methods are added.
+        """
         return {}
 
     def weigh_tokens(self, losses: torch.Tensor, batch: Batch) -> torch.Tensor | None:
@@ -209,17 +234,25 @@ class Task:
     """The transformers auto class that puts the right head on a base model."""
     headline: ClassVar[str] = ""
     """The metric that chooses the best state and sorts comparisons; higher is better."""
+    by_word: ClassVar[bool] = False
+    """True where every word of a text has a label of its own. Words are what single blanks separate. The core labels
+    the first token of each word: ``labels`` of a batch are then [batch, token], with -100 wherever nothing is
+    supervised. :meth:`metrics` and :meth:`answers` get one row of outputs for each word."""
 
     def targets(self, train: Table) -> Mapping[str, Any]:
         """What the labels are, read from the training split: ``{"labels": [...]}``."""
         raise NotImplementedError
+
+    def scores(self, targets: Mapping[str, Any]) -> Sequence[str]:
+        """Names of the metrics that can choose the best state, higher being better; the first one does by itself."""
+        return (self.headline,)
 
     def model_settings(self, targets: Mapping[str, Any]) -> Mapping[str, Any]:
         """Settings for the model's config, such as ``num_labels``."""
         raise NotImplementedError
 
     def encode_labels(self, rows: Table, targets: Mapping[str, Any]) -> Sequence[Any]:
-        """The ``label`` column as numbers that :meth:`losses` understands."""
+        """The ``label`` column as numbers that :meth:`losses` understands; by word, an array for each text."""
         raise NotImplementedError
 
     def outputs(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
@@ -231,11 +264,18 @@ class Task:
         raise NotImplementedError
 
     def metrics(self, outputs: Any, labels: Sequence[Any], targets: Mapping[str, Any]) -> Mapping[str, float]:
-        """Scores of numpy outputs against encoded labels; contains :attr:`headline`."""
+        """Scores of numpy outputs against encoded labels; contains all of :meth:`scores`.
+
+        A score ``constant`` of 1 says that all answers are the same: the core makes a note of it. By word, outputs
+        are [word, ...] for each text, NaN for a word that was cut off.
+        """
         raise NotImplementedError
 
     def answers(self, outputs: Any, targets: Mapping[str, Any]) -> Sequence[Sequence[tuple[str, float]]]:
-        """For each text the possible answers with their scores, best first."""
+        """For each text, or each word, the possible answers with their scores, best first.
+
+        A score that is NaN is not shown.
+        """
         raise NotImplementedError
 
 
@@ -264,6 +304,8 @@ class DatasetSource:
     text_pair: str | None = None
     label: str = "label"
     licence: str = ""
+    metric: str = ""
+    """The score by which such data is judged, where it is not the task's usual one."""
 
 
 class Executor:

@@ -222,14 +222,14 @@ def test_hub_data_with_class_names_and_withheld_labels(monkeypatch: pytest.Monke
     def load_dataset(*way: str, **settings: Any) -> datasets.DatasetDict:
         asked.append((way, settings))
         if len(way) == 1:
-            raise datasets.exceptions.DatasetNotFoundError("Dataset 'glue/mrpc' doesn't exist on the Hub")
+            raise datasets.exceptions.DatasetNotFoundError("Dataset 'corpus/mrpc' doesn't exist on the Hub")
         splits = {"train": table(30), "validation_matched": table(6), "test": table(5, True), "extra": table(2)}
         return datasets.DatasetDict(splits)
 
     monkeypatch.setattr(hub, "hub_reachable", lambda: True)
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    data = load("glue/mrpc")
-    assert asked == [(("glue/mrpc",), {}), (("glue", "mrpc"), {})]
+    data = load("corpus/mrpc")
+    assert asked == [(("corpus/mrpc",), {}), (("corpus", "mrpc"), {})]
     assert data.splits["train"][1] == {"text": "one 1", "text_pair": "two 1", "label": "same"}
     assert set(data.splits) == {"train", "validation"}
     assert "splits not used: extra" in data.notes

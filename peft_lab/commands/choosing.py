@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 class Choosing(Bench):
     """Operations that choose data and base model."""
 
-    @operation("data helpdesk", "data tickets.csv --text message --label queue --test tickets_test.csv", "data df")
+    @operation(
+        "data helpdesk",
+        "data tickets.csv --text message --label queue --test tickets_test.csv",
+        "data df",
+        "data glue/cola",
+        "data entities.conll --test entities_test.conll",
+        "data prices.csv --task regression",
+    )
     def data(
         self,
         source: Annotated[
@@ -26,14 +33,16 @@ class Choosing(Bench):
         test: Annotated[str | None, About("file or table with the test rows", completes="files")] = None,
         validation: Annotated[str | None, About("file or table with the validation rows", completes="files")] = None,
         task: Annotated[str | None, About("what is predicted", completes="tasks")] = None,
+        metric: Annotated[str | None, About("the score that chooses the best state, such as matthews")] = None,
         limit: Annotated[int | None, About("use at most this many training rows")] = None,
     ) -> Table:
         """Choose the data, read it and show what is in it."""
         from peft_lab.listings.inputs import data
         from peft_lab.sources.datasets import load_data
 
-        columns = {"text": text, "text_pair": text_pair, "label": label, "task": task, "limit": limit}
-        spec = self.data_spec(source, test=test, validation=validation, **columns)
+        columns = {"text": text, "text_pair": text_pair, "label": label}
+        judged = {"task": task, "metric": metric}
+        spec = self.data_spec(source, test=test, validation=validation, **columns, **judged, limit=limit)
         loaded = load_data(spec, self.host)
         self.spec = spec
         return data(loaded)

@@ -100,6 +100,13 @@ class Looking(Bench):
                 run.artifact(kind)
         return drawn(self.host, what, view, chosen)
 
+    @operation("distance run-2", "distance run-1 run-2")
+    def distance(
+        self, *names: Annotated[str, About("runs; the last one when none is named", completes="runs")]
+    ) -> Picture | Run:
+        """Show how far each layer went from where it started."""
+        return self.show("distance", *names)
+
     @operation("compare", "compare run-1 run-2", "compare --against seconds")
     def compare(
         self,

@@ -28,7 +28,7 @@ class Using(Bench):
         top: Annotated[int, About("how many answers to show")] = 3,
     ) -> Table:
         """Answer for new texts, with a run or with what was loaded last."""
-        from peft_lab.listings.results import predictions
+        from peft_lab.listings.answers import predictions, word_predictions
         from peft_lab.training.sample_texts import on_pairs
 
         run, texts = self._asked(what, texts)
@@ -40,8 +40,10 @@ class Using(Bench):
             )
         rows = [{"text": t, **({"text_pair": pair} if pair is not None else {})} for t in texts]
         restored = self.serve(run)
-        answers = restored.task.answers(restored.outputs(rows), restored.targets)
-        return predictions(run, rows, answers, top)
+        outputs = restored.outputs(rows)
+        if restored.task.by_word:
+            return word_predictions(run, rows, lambda one: restored.task.answers(one, restored.targets), outputs, top)
+        return predictions(run, rows, restored.task.answers(outputs, restored.targets), top)
 
     def _asked(self, what: str | Run, texts: tuple[str, ...]) -> tuple[Run, tuple[str, ...]]:
         """The run that is asked and the texts: the first word may be either.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 MANIFEST, README = "peft_lab.json", "README.md"
 AGAIN = "Copy it again from where it was saved"
-NUMBER = r"-?\d[-+.\deE]*"
+NUMBER = r"(?:-?\d[-+.\deE]*|null)"
 # Of a run's record: what it was and what came out, nothing of the process and the machine's folders.
 KEPT = (
     "id",

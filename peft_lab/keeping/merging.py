@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,6 +158,8 @@ def _answers_of(folder: Path, restored: Restored, rows: list[dict[str, str]]) ->
             raise MethodRefused(
                 f"it cannot be merged: transformers does not find {lost[0]} in what was written", INSTEAD
             )
+        if restored.task.by_word:  # only the core knows which tokens speak for words
+            return replace(restored, built=replace(restored.built, model=model), tokenizer=tokenizer).outputs(rows)
         columns = [[row[name] for row in rows] for name in ("text", "text_pair") if name in rows[0]]
         batch = tokenizer(*columns, padding=True, truncation=True, max_length=restored.max_length, return_tensors="pt")
         return restored.task.outputs(model.eval(), batch).float().numpy()

@@ -115,6 +115,7 @@ def _facts(manifest: Manifest) -> str:
         ("trained by", f"peft_lab {run['versions'].get('peft_lab', '')}, {run['id']}, method {method_of(manifest)}"),
         ("base model", f"{recipe['model']}, fingerprint {run['fingerprints'].get('model') or 'unknown'}"),
         ("task", f"{run['task']}{_labels(run.get('targets', {}))}"),
+        ("answers", _units(run.get("targets", {}))),
         ("data", _data(run)),
         ("scores", _scores(run)),
         ("seed", recipe["seed"]),
@@ -131,6 +132,14 @@ def _data(run: Mapping[str, Any]) -> str:
 def _labels(targets: Mapping[str, Any]) -> str:
     labels = targets.get("labels")
     return f" with {len(labels):,} labels, listed in peft_lab.json" if labels else ""
+
+
+def _units(targets: Mapping[str, Any]) -> str:
+    """How numbers that the model gives become those of the data."""
+    mean, deviation = targets.get("mean"), targets.get("deviation")
+    if not isinstance(mean, float) or not isinstance(deviation, float):
+        return ""
+    return f"logits are standardised: an answer in the units of the data is logits * {deviation!r} + {mean!r}"
 
 
 def _scores(run: Mapping[str, Any]) -> str:

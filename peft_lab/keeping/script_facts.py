@@ -30,6 +30,9 @@ CANNOT = {
     "adapt_tokenizer": "changes the tokenizer",
     "weigh_tokens": "weighs tokens",
     "penalty": "adds a penalty to the loss",
+    "settle": "acts on the model while it trains",
+    "rates": "gives parts of the model rates of their own",
+    "pull": "draws weights back to where they started",
 }
 PEFT_CANNOT = {
     "POLY": "is told by peft_lab which task a text is of",
@@ -50,6 +53,8 @@ class Facts:
     tables: Mapping[str, list[dict[str, str]]]
     """Rows by split, as they were trained on, with ``text``, maybe ``text_pair``, and ``label``."""
     labels: list[str]
+    positive: str
+    """The one of two labels whose F1 is measured; empty for more."""
     max_length: int
     pads: bool
     """Whether the tokenizer comes with a pad token."""
@@ -82,6 +87,8 @@ def read_facts(run: Run, host: Host) -> Facts:
     restored = restore(run, host, device="cpu", precision="fp32")
     bare = untrained(run, host, device="cpu", precision="fp32")
     masks = _masks(restored)
+    if all(map(_own, restored.built.methods)) and _adds_parameters(restored):
+        raise _refused(run, f"{run.recipe.method} adds parameters of its own")
     tuners = [m for m in restored.built.methods if m.peft_config is not None]
     if len(tuners) > 1:
         raise _refused(run, f"{' and '.join(m.name for m in tuners)} would each wrap the model")
@@ -111,6 +118,7 @@ def read_facts(run: Run, host: Host) -> Facts:
         model=model,
         tables=tables,
         labels=list(restored.targets["labels"]),
+        positive=restored.targets.get("positive", ""),
         max_length=restored.max_length,
         pads=_has_pad(model),
         everything=not rest and not masks,
@@ -135,6 +143,8 @@ def _refused(run: Run, why: str) -> RunProblem:
 def _must_be_plain(run: Run, host: Host) -> None:
     if run.recipe.start is not None:
         raise _refused(run, "it began from the weights of another run")
+    if run.recipe.training.augment:
+        raise _refused(run, "it was trained on texts with changed words too")
     if (task := run.record.get("task")) not in (None, TASK):
         raise _refused(run, f"its task {task} is not one that the script knows")
     for spec in run.recipe.methods:
@@ -153,6 +163,18 @@ def _must_be_usual(run: Run, tuner: Method, methods: Iterable[Method]) -> None:
             raise _refused(
                 run, f"{method.name} comes from a plugin, and what it does inside a model of PEFT is unknown"
             )
+
+
+def _adds_parameters(restored: Restored) -> bool:
+    """Whether there are parameters that neither the base model nor a tuner of PEFT brought."""
+    from peft import PeftModel
+    from peft.tuners.tuners_utils import BaseTuner
+
+    model, known = restored.built.model, restored.built.base
+    of_peft = {name for name, module in model.named_modules() if type(module).__module__.startswith("peft.")}
+    whole = {name for name, module in model.named_modules() if isinstance(module, PeftModel | BaseTuner)}
+    inside = tuple(f"{name}." for name in of_peft - whole)
+    return any(id(p) not in known and not n.startswith(inside) for n, p in model.named_parameters())
 
 
 def _own(method: Method) -> bool:

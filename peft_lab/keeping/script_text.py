@@ -81,6 +81,7 @@ def _words(facts: Facts) -> set[str]:
         "clip": training.clip > 0,
         "fused": _device(facts) != "mps",
         "pad": not facts.pads,
+        "two": bool(facts.positive),
         "sorted_labels": _sorted(facts),
         "listed_labels": not _sorted(facts),
     }
@@ -165,6 +166,9 @@ def _settings(facts: Facts, file: Path, words: set[str]) -> Iterator[str]:
     yield f"COLUMNS = {_literal(facts.columns)}"
     if "listed_labels" in words:
         yield f"LABELS = {_literal(facts.labels)}"
+    if "two" in words:
+        yield f"POSITIVE = {facts.labels.index(facts.positive)}  # the number of the label whose F1 is measured"
+    yield f"HEADLINE = {_literal(facts.run.headline)}  # chooses the best state"
     yield f"MAX_LENGTH = {facts.max_length}  # tokens; longer texts are cut"
     yield f"DEVICE = {_literal(_device(facts))}"
     yield ""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 MOST_LABELS = 30
+RANGES = 5
 
 
 def data(loaded: Any) -> Table:
@@ -21,16 +22,54 @@ def data(loaded: Any) -> Table:
     splits = ", ".join(f"{count:,} {split}" for split, count in about["rows"].items())
     labels = dict(list(about.get("labels", {}).items())[:MOST_LABELS])
     notes = [f"{n[:1].upper()}{n[1:]}." for n in about["notes"]]
-    if labels:
+    columns = ("label", "train rows", "for example")
+    if labels and about["task"] == "tagging":
+        examples = loaded.examples(labels)
+        rows = [[_clip(name, 60), count, _in_context(examples[name], name)] for name, count in labels.items()]
+        columns = ("label", "in train", "for example")
+    elif labels:
         examples = loaded.examples(labels)
         rows = [[_clip(name, 60), count, _example(examples[name])] for name, count in labels.items()]
-        if about["label_count"] > len(labels):
-            notes.insert(0, f"The {len(labels)} most frequent of {about['label_count']:,} labels.")
+    elif loaded.spread is not None:
+        rows = _ranges(loaded)
+        mean, deviation = style.number(loaded.spread.mean), style.number(loaded.spread.deviation)
+        notes.insert(0, f"Numbers, {mean} on average with a deviation of {deviation}.")
     else:
         rows = [[str(row["label"]), None, _example(row)] for row in loaded.splits["train"].select(range(5))]
         notes.insert(0, "The first rows.")
-    columns = ("label", "train rows", "for example")
+    if labels and about["label_count"] > len(labels):
+        notes.insert(0, f"The {len(labels)} most frequent of {about['label_count']:,} labels.")
     return Table(f"{about['name']}: {splits}", columns, rows, note=" ".join(notes))
+
+
+def _ranges(loaded: Any) -> list[list[Any]]:
+    """Numbers in a few ranges of equal width, each with its training rows and the first of them."""
+    import numpy as np
+
+    train, spread = loaded.splits["train"], loaded.spread
+    numbers = np.array([label for batch in train.select_columns(["label"]).iter(10_000) for label in batch["label"]])
+    edges = np.linspace(spread.lowest, spread.highest, RANGES + 1)
+    place = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, RANGES - 1)
+    rows: list[list[Any]] = []
+    for at in range(RANGES):
+        here = np.flatnonzero(place == at)
+        name = f"{style.number(edges[at])} to {style.number(edges[at + 1])}"
+        rows.append([name, len(here), _example(train[int(here[0])]) if len(here) else ""])
+    return rows
+
+
+def _in_context(row: Mapping[str, Any], kind: str) -> str:
+    """The words that have a kind of label first in a text, between brackets, with some of the words around them."""
+    words = row["text"].split(" ")
+    mine = [tag.removeprefix("B-").removeprefix("I-") == kind for tag in row["label"]]
+    first = mine.index(True)
+    last = first
+    while last + 1 < len(words) and mine[last + 1] and not row["label"][last + 1].startswith("B-"):
+        last += 1
+    before, after = words[max(0, first - 6) : first], words[last + 1 : last + 7]
+    inside = " ".join(words[first : last + 1])
+    whole = [*(["…"] if first > 6 else []), *before, f"[{inside}]", *after, *(["…"] if last + 7 < len(words) else [])]
+    return _clip(" ".join(whole), 90)
 
 
 def _example(row: Mapping[str, Any]) -> str:

@@ -133,6 +133,26 @@ def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
     return Stack((table, drawn(host, "comparison", view, ordered)))
 
 
+def gates(host: Host, run: Run, budget: int | None) -> Stack:
+    """The gates of a run, and lengths of prefixes that they propose."""
+    from peft_lab.methods._prefix_lengths import lengths_for, openness, virtual_tokens
+    from peft_lab.present.stack import Stack
+
+    artifact = run.artifact("prefix-gates")
+    shares, had = openness(artifact), virtual_tokens(artifact)
+    lengths = lengths_for(shares, budget or had)
+    rows = [[str(n), f"{share:.3f}", length] for n, (share, length) in enumerate(zip(shares, lengths, strict=True))]
+    said = f" --budget {budget}" if budget else ""
+    table = Table(
+        f"{run.id}: {sum(lengths)} virtual tokens shared out by how far gates are open",
+        ("layer", "factor x mean gate", "virtual tokens"),
+        rows,
+        note=f"Next: %peft train prefix --lengths-from {run.id}{said}",
+    )
+    cls = host.find("views", "gates")
+    return Stack((drawn(host, "gates", cls(), [run]), table))
+
+
 def drawn(host: Host, name: str, view: View, chosen: Sequence[Any]) -> Picture:
     """What a view draws of some runs.
 
@@ -148,16 +168,3 @@ def drawn(host: Host, name: str, view: View, chosen: Sequence[Any]) -> Picture:
         if not isinstance(drawing.alt, str) or not isinstance(drawing.html, str):
             raise gave("views", name, "draw", "a Drawing whose alt or html is no text", "text")
         return render(drawing)
-
-
-def predictions(run: Run, rows: Sequence[Mapping[str, str]], answers: Any, top: int) -> Table:
-    """The likeliest answers for each text."""
-    out = []
-    for row, ranked in zip(rows, answers, strict=True):
-        text = row["text"] + (f" ⟂ {row['text_pair']}" if "text_pair" in row else "")
-        others = ", ".join(f"{label} {style.score(score)}" for label, score in ranked[1:top])
-        out.append([text, ranked[0][0], style.score(ranked[0][1]), others])
-    note = (
-        f"By {run.id} ({run.recipe.method} on {run.recipe.data.source}); the numbers are the model's own probabilities."
-    )
-    return Table("predictions", ("text", "answer", "probability", "next"), out, note=note)

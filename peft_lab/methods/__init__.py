@@ -16,8 +16,24 @@ def register_methods() -> Iterator[type[Method]]:
 
     yield from (Full, Head, BitFit)
 
+    from peft_lab.methods.adapter import Adapter
+    from peft_lab.methods.layers import Layers
+
+    yield from (Layers, Adapter)
+
     from peft_lab.methods.hf_peft import peft_methods
     from peft_lab.methods.lora import Lora
 
     yield Lora
+
+    from peft_lab.methods.anchor import Anchor
+    from peft_lab.methods.apt import Apt
+    from peft_lab.methods.prefix import Prefix
+
+    yield from (Prefix, Apt, Anchor)
+
+    from peft_lab.methods.selective import Selective
+    from peft_lab.methods.sparse import Sparse
+
+    yield from (Sparse, Selective)
     yield from peft_methods()

@@ -157,6 +157,13 @@ def score(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
 
 
+def number(value: float | None) -> str:
+    """A number of somebody's data, with four digits that count: ``3.425``, ``1,250,000``."""
+    if not _known(value):
+        return DASH
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+
+
 def words(name: str) -> str:
     """The name of a metric as people say it: ``macro F1``."""
     return plain(name).replace("_", " ").replace("f1", "F1")

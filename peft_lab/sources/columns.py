@@ -9,6 +9,7 @@ from typing import Any
 
 from peft_lab.data_spec import DataSpec
 from peft_lab.errors import DataProblem, nearest
+from peft_lab.sources.labels import as_number
 
 TEXT_NAMES = (  # noqa: SIM905
     "text utterance message sentence query question review tweet comment post body content description email "
@@ -31,6 +32,8 @@ PAIRS = (
     ("text_a", "text_b"),
     ("sentence_a", "sentence_b"),
 )
+WORD_NAMES = ("tokens", "words", "token", "word", "text", "sentence")
+TAG_NAMES = ("ner_tags", "tags", "labels", "label", "ner", "entities", "tag", "pos_tags", "upos", "pos")
 SAMPLE = 2000
 
 
@@ -53,13 +56,7 @@ class Columns:
 def find_columns(sample: Mapping[str, Sequence[Any]], spec: DataSpec) -> Columns:
     """Choose columns; ``sample`` holds some values of every column, spread over the whole table."""
     named = {"text": spec.text, "text_pair": spec.text_pair, "label": spec.label}
-    for role, name in named.items():
-        if name is not None and name not in sample:
-            raise DataProblem(f"no column {name!r} for the {role}", nearest(name, sample))
-    taken = [name for name in named.values() if name is not None]
-    if len(set(taken)) < len(taken):
-        raise DataProblem(f"one column cannot be two things: {', '.join(taken)}", _advice(sample, spec))
-
+    taken = _named_right(named, sample, spec)
     free = [name for name in sample if name not in taken]
     text, pair, label = spec.text, spec.text_pair, spec.label
     if label is None:
@@ -78,11 +75,62 @@ def find_columns(sample: Mapping[str, Sequence[Any]], spec: DataSpec) -> Columns
                 "Put a row with names first, such as: text,label",
             )
 
-    chosen = {"text": text, "text_pair": pair, "label": label}
+    return Columns(text, pair, label, _guessed({"text": text, "text_pair": pair, "label": label}, named, sample))
+
+
+def find_word_columns(sample: Mapping[str, Sequence[Any]], spec: DataSpec) -> Columns | None:
+    """Choose columns with lists of words and lists of tags; None where the data or the task is of another kind."""
+    lists = [name for name, values in sample.items() if _holds_lists(values)]
+    if spec.task not in (None, "tagging") or not lists or spec.text_pair is not None:
+        return None
+    whole = [name for name in sample if name not in lists]
+    if spec.task is None and _by_name(whole, LABEL_NAMES) and any(_is_text(sample[name]) for name in whole):
+        return None  # whole texts with labels, and lists beside them
+    named = {"text": spec.text, "label": spec.label}
+    _named_right(named, sample, spec)
+    if any(name is not None and name not in lists for name in named.values()):
+        return None
+    words = [name for name in lists if name != spec.label and _holds_lists(sample[name], of=str)]
+    text = spec.text or _by_name(words, WORD_NAMES)
+    label = spec.label or _by_name([name for name in lists if name != text], TAG_NAMES)
+    if text is None and len(rest := [name for name in words if name != label]) == 1:
+        text = rest[0]
+    if label is None and len(rest := [name for name in lists if name != text]) == 1:
+        label = rest[0]
+    if text is None or label is None:
+        if spec.task is None:
+            return None
+        some = [name for name in lists if name not in (text, label)]
+        raise DataProblem(
+            f"cannot tell the {'label' if text else 'text'} column among {_listed(sample)}: {_listed(some)} hold lists",
+            "Say which, such as: --text tokens --label ner_tags",
+        )
+    return Columns(text, None, label, _guessed({"text": text, "label": label}, named, sample))
+
+
+def _named_right(
+    named: Mapping[str, str | None], sample: Mapping[str, Sequence[Any]], spec: DataSpec
+) -> list[str]:
+    """The columns that a person named, once it is known that they are there and differ."""
+    for role, name in named.items():
+        if name is not None and name not in sample:
+            raise DataProblem(f"no column {name!r} for the {role}", nearest(name, sample))
+    taken = [name for name in named.values() if name is not None]
+    if len(set(taken)) < len(taken):
+        raise DataProblem(f"one column cannot be two things: {', '.join(taken)}", _advice(sample, spec))
+    return taken
+
+
+def _guessed(chosen: Mapping[str, str | None], named: Mapping[str, str | None], sample: Mapping[str, Any]) -> str:
     guesses = [f"{role}={name}" for role, name in chosen.items() if name is not None and named[role] is None]
     others = [name for name in sample if name not in chosen.values()]
     rest = f" (not used: {_listed(others)})" if others else ""
-    return Columns(text, pair, label, f"columns guessed: {', '.join(guesses)}{rest}" if guesses else "")
+    return f"columns guessed: {', '.join(guesses)}{rest}" if guesses else ""
+
+
+def _holds_lists(values: Sequence[Any], of: type = object) -> bool:
+    some = next((value for value in values if value is not None and value != []), None)
+    return isinstance(some, list) and all(isinstance(item, of) for item in some if item is not None)
 
 
 def _by_name(free: Sequence[str], names: Sequence[str]) -> str | None:
@@ -100,7 +148,8 @@ def _plain_names(free: Sequence[str]) -> dict[str, str]:
 
 
 def _by_content(free: Sequence[str], sample: Mapping[str, Sequence[Any]], spec: DataSpec, role: str) -> str:
-    fitting = [name for name in free if (_is_text if role == "text" else _is_label)(sample[name])]
+    is_label = _is_amount if spec.task == "regression" else _is_label
+    fitting = [name for name in free if (_is_text if role == "text" else is_label)(sample[name])]
     if role == "text" and len(fitting) > 1:
         longest, second = sorted(fitting, key=lambda name: _length(sample[name]), reverse=True)[:2]
         if _length(sample[longest]) > 1.5 * _length(sample[second]):
@@ -131,6 +180,11 @@ def _is_label(values: Sequence[Any]) -> bool:
     if not some or isinstance(some[0], list | dict):
         return False
     return 2 <= len({str(value).strip() for value in some}) <= max(2, len(some) / 2)
+
+
+def _is_amount(values: Sequence[Any]) -> bool:
+    some = [value for value in values if value is not None and value != ""]
+    return bool(some) and all(not isinstance(v, list | dict | bool) and as_number(v) is not None for v in some)
 
 
 def _length(values: Sequence[Any]) -> float:

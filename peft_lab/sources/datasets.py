@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peft_lab.asking import gave, named
 from peft_lab.data_spec import DataSpec
 from peft_lab.errors import DataProblem
 from peft_lab.sources import repeats
-from peft_lab.sources.columns import SAMPLE, Columns, find_columns
-from peft_lab.sources.files import BATCH, Found, read_file, read_folder
-from peft_lab.sources.hub import read_hub
-from peft_lab.sources.inspection import KINDS, PICKLES, missing_file, one_line_for
+from peft_lab.sources.amounts import Spread, like_amounts, spread_of
+from peft_lab.sources.columns import SAMPLE, Columns, find_columns, find_word_columns
+from peft_lab.sources.files import BATCH, Found, read_file
+from peft_lab.sources.finding import find_data
 from peft_lab.sources.labels import about_labels, as_number, look_alike, shown, strange_labels
 from peft_lab.sources.repeats import Repeats
 from peft_lab.sources.rows import Rows, clean, fingerprint
 from peft_lab.sources.splitting import draw
-from peft_lab.sources.tables import table_of_rows
 
 if TYPE_CHECKING:
     import datasets
     import numpy as np
 
     from peft_lab.host import Host
-    from pluggy_specs import Table
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,9 @@ class Data:
     """Hash of the rows of all splits before carving; the same for any file format."""
     notes: tuple[str, ...]
     labels: Mapping[str, int]
-    """Training rows of each label; empty where labels are no classes."""
+    """Training rows of each label; of words with labels, how many entities of each kind; empty for numbers."""
+    spread: Spread | None = None
+    """Where the labels of the training rows lie, where they are numbers."""
 
     def describe(self) -> dict[str, Any]:
         """Return what the data is, as JSON data; labels with their training rows, the most frequent first."""
@@ -57,7 +55,9 @@ class Data:
             "notes": list(self.notes),
             "fingerprint": self.fingerprint,
         }
-        if self.task == "classification":
+        if self.spread is not None:
+            described["spread"] = asdict(self.spread)
+        if self.labels:
             ordered = sorted(self.labels.items(), key=lambda item: (-item[1], item[0]))
             described |= {"labels": dict(islice(ordered, 100)), "label_count": len(ordered)}
         return described
@@ -68,9 +68,9 @@ class Data:
         train = self.splits["train"]
         for batch in train.select_columns(["label"]).iter(BATCH):
             for place, label in enumerate(batch["label"], start):
-                if label in wanted:
-                    places[label] = place
-                    wanted.remove(label)
+                for found in wanted.intersection(kinds_in(label)):
+                    places[found] = place
+                    wanted.remove(found)
             if not wanted:
                 break
             start += len(batch["label"])
@@ -83,7 +83,7 @@ def load_data(spec: DataSpec, host: Host) -> Data:
     Raises:
         DataProblem: it cannot be found or read, or cannot teach anything.
     """
-    raw, spec, notes = _find(spec, host)
+    raw, spec, notes = find_data(spec, host)
     for split, file in (("validation", spec.validation), ("test", spec.test)):
         if file is not None:
             if split in raw:
@@ -92,10 +92,14 @@ def load_data(spec: DataSpec, host: Host) -> Data:
     if "train" not in raw or not len(raw["train"].table):
         there = ", ".join(raw) or "nothing"
         raise DataProblem(f"{spec.source!r} has no training rows, only: {there}", "A split named train is needed")
-    columns = find_columns(_sample(raw["train"].table), spec)
-    task = spec.task or "classification"
+    notes += [note for found in raw.values() for note in found.notes]
+    sample = _sample(raw["train"].table)
+    of_words = find_word_columns(sample, spec)
+    columns = of_words or find_columns(sample, spec)
+    task, guessed = spec.task or ("tagging" if of_words else "classification"), spec.task is None
     spec = spec.model_copy(update={**columns.names, "task": task})
     notes += [columns.note] if columns.note else []
+    notes += ["task guessed: tagging, a label for each word"] if guessed and of_words else []
     splits, more = _cleaned(raw, columns, spec, task)
     notes += more
     repeated = {split: Repeats(rows.keys) for split, rows in splits.items()}
@@ -104,10 +108,14 @@ def load_data(spec: DataSpec, host: Host) -> Data:
         _must_be_classes(splits, columns.label, guessed="label=" in columns.note)
         notes += look_alike(sorted(set().union(*(rows.labels() for rows in splits.values()))))
         notes += about_labels(splits["train"].labels(), carved="validation" not in splits)
+        notes += like_amounts(splits["train"].labels(), columns.label) if guessed else []
+    elif task == "tagging":
+        _must_be_tags(splits, columns.label)
     left, carved, more = _carved(splits["train"], repeated["train"], spec, carve="validation" not in splits)
     tables = {split: rows.take() for split, rows in splits.items() if split != "train"}
     tables |= {"train": splits["train"].take(left), **({} if carved is None else {"validation": carved})}
     name = spec.source if not Path(spec.source).suffix else Path(spec.source).name
+    spread = spread_of(tables["train"], columns.label) if task == "regression" else None
     return Data(
         name,
         spec,
@@ -116,43 +124,15 @@ def load_data(spec: DataSpec, host: Host) -> Data:
         fingerprint(splits),
         (*notes, *more),
         splits["train"].labels(left),
+        spread,
     )
 
 
-def _find(spec: DataSpec, host: Host) -> tuple[dict[str, Found], DataSpec, list[str]]:
-    """Return raw splits; for a registered source the spec comes back with the columns its plugin declares."""
-    offered = host.offers("datasets")
-    if spec.source in offered:
-        source = host.find("datasets", spec.source)
-        given = {"text": source.text, "text_pair": source.text_pair, "label": source.label, "task": source.task}
-        missing = {name: value for name, value in given.items() if getattr(spec, name) is None}
-        with host.asking("datasets", spec.source, "splits"):
-            splits = source.splits()
-            if not isinstance(splits, Mapping):
-                raise gave("datasets", spec.source, "splits", named(splits), "files or rows by split")
-            raw = {split: _as_found(rows) for split, rows in splits.items()}
-        return raw, spec.model_copy(update=missing), []
-    path = Path(spec.source).expanduser()
-    suffix = path.suffix.lower()
-    with one_line_for(path):
-        is_folder, is_file = path.is_dir(), path.is_file() or path.is_symlink()
-    if is_folder:
-        raw, notes = read_folder(path)
-        return raw, spec, notes
-    if is_file or suffix in KINDS | dict.fromkeys(PICKLES):
-        return {"train": read_file(path)}, spec, []
-    if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+){0,2}", spec.source):
-        raise missing_file(path)
-    raw, unused = read_hub(spec.source, offered)
-    return raw, spec, [f"splits not used: {', '.join(unused)}"] if unused else []
-
-
-def _as_found(rows: Path | Table) -> Found:
-    import datasets
-
-    if isinstance(rows, Path):
-        return read_file(rows)
-    return Found(rows if isinstance(rows, datasets.Dataset) else table_of_rows(rows))
+def kinds_in(label: Any) -> set[str]:
+    """Return the label of a row; of a row of tags, the kinds of entities in it, and the tags that name none."""
+    if not isinstance(label, list):
+        return {label}
+    return {tag[2:] if tag.startswith(("B-", "I-")) else tag for tag in label}
 
 
 def _sample(table: datasets.Dataset) -> dict[str, list[Any]]:
@@ -208,6 +188,20 @@ def _must_be_classes(splits: Mapping[str, Rows], column: str, *, guessed: bool) 
         strange = sorted(set(rows.labels()) - set(labels))
         if strange:
             raise strange_labels(split, strange, labels)
+
+
+def _must_be_tags(splits: Mapping[str, Rows], column: str) -> None:
+    """Every kind of entity, or every tag, must stand in training rows, and there must be two tags at least."""
+    train = splits["train"]
+    assert train.tags is not None
+    kinds = train.labels()
+    if len(train.names) < 2 or (train.tags.found.scheme and not kinds):
+        only = train.names[0] if train.names else ""
+        raise DataProblem(f"every word of the training rows has the same tag, {shown(only)}", "Name another --label")
+    for split, rows in splits.items():
+        strange = sorted(set(rows.labels()) - set(kinds))
+        if strange:
+            raise strange_labels(split, strange, kinds)
 
 
 def _carved(

@@ -1,4 +1,4 @@
-"""Read tables from disk: CSV, TSV, JSON, JSON lines and parquet files, and folders of them."""
+"""Read tables from disk: CSV, TSV, JSON, JSON lines, parquet and CoNLL files, and folders of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from peft_lab.errors import DataProblem
 from peft_lab.files import sha256_of
+from peft_lab.sources.conll import read_conll
 from peft_lab.sources.csv_layout import QUOTES, csv_layout
 from peft_lab.sources.inspection import KINDS, listed, look_at, must_be_utf8, one_line_for
 from peft_lab.sources.json_faults import json_fault, must_be_rows
@@ -42,6 +43,8 @@ class Found:
     table: datasets.Dataset
     files: tuple[str, ...] = ()
     """Arrow files that hold just these rows and columns, where the table is mapped from such."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how it was read."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[list[Any], ...]]:
         """Yield the values of some columns, some rows at a time.
@@ -109,7 +112,8 @@ def read_folder(folder: Path) -> tuple[dict[str, Found], list[str]]:
     for split, some in parts.items():
         found = [read_file(f) for f in some]
         whole = concatenate_datasets([part.table for part in found])
-        splits[split] = Found(whole, sum((part.files for part in found), ()) if all(p.files for p in found) else ())
+        mapped = sum((part.files for part in found), ()) if all(p.files for p in found) else ()
+        splits[split] = Found(whole, mapped, sum((part.notes for part in found), ()))
     unused = [f.name for f in files if split_of(f.stem) is None]
     return splits, [f"files not used: {listed(unused)}"] if unused else []
 
@@ -122,6 +126,11 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 def _read_by_size(path: Path, kind: str, digest: str) -> Found:
     import datasets
 
+    if kind == "conll":
+        table, notes = read_conll(path)
+        if not len(table):
+            raise _no_rows(path)
+        return Found(table, notes=tuple(notes))
     if path.stat().st_size > IN_MEMORY:
         # Named by content: the conversion of a file that has since been written anew is never taken for it.
         place = Path(datasets.config.HF_DATASETS_CACHE) / "peft_lab" / digest[:32]

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from peft_lab.errors import DataProblem, nearest
 from peft_lab.sources.files import Found, split_of
+from peft_lab.sources.known_tasks import KnownTask
 from peft_lab.sources.quiet import hub_reachable, quiet_datasets
 
 
-def read_hub(name: str, registered: Iterable[str]) -> tuple[dict[str, Found], list[str]]:
+def read_hub(
+    name: str, registered: Iterable[str], known: KnownTask | None = None
+) -> tuple[dict[str, Found], list[str]]:
     """Return the splits of a hub data set, and the names of those that have no use here.
 
-    ``glue/mrpc`` may be an owner and a data set, or a data set and its configuration: both are tried.
+    ``corpus/news`` may be an owner and a data set, or a data set and its configuration: both are tried. Where a public
+    task is ``known``, its own ways are.
     """
     import datasets
 
     near = nearest(name, registered)
     instead = f"{near}{'' if near.endswith('?') else '.'} Or name a file such as tickets.csv"
     before, _, last = name.rpartition("/")
-    ways: list[tuple[str, ...]] = [(name,)] if name.count("/") < 2 else []
-    ways += [(before, last)] if before else []
-    if not hub_reachable() and not any(_cached(way[0]) for way in ways):
+    ways: list[tuple[tuple[str, ...], dict[str, Any]]] = [((name,), {})] if name.count("/") < 2 else []
+    ways += [((before, last), {})] if before else []
+    if known:
+        instead = (
+            f"Put its files, as the hub has them, into a folder {known.name}: train.parquet, validation.parquet. "
+            "Or name a file such as tickets.csv"
+        )
+        ways = [((path, part) if part else (path,), {"revision": r} if r else {}) for path, part, r in known.ways]
+    if not hub_reachable() and not any(_cached(way[0]) for way, _ in ways):
         raise DataProblem(f"no data named {name!r} here, and the hub cannot be reached", instead)
     found, problem = None, None
-    for way in ways:
+    for way, settings in ways:
         try:
             with quiet_datasets():
-                found = datasets.load_dataset(*way)
+                found = datasets.load_dataset(*way, **settings)
             break
         except Exception as error:  # not found, gated, offline, a script instead of data, ...: no common family
             if problem is None or not isinstance(error, datasets.exceptions.DatasetNotFoundError):

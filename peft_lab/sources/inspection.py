@@ -21,8 +21,12 @@ KINDS = {
     ".jsonl": "json",
     ".ndjson": "json",
     ".parquet": "parquet",
+    ".conll": "conll",
+    ".bio": "conll",
+    ".iob": "conll",
+    ".iob2": "conll",
 }
-READABLE = "CSV, TSV, JSON, JSON lines (.jsonl) and parquet can be read"
+READABLE = "CSV, TSV, JSON, JSON lines (.jsonl), parquet and CoNLL (.conll) can be read"
 PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".npy", ".npz", ".joblib"}
 WORKBOOKS = {".xlsx", ".xls", ".xlsm", ".ods"}
 

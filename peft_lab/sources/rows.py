@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import datasets
     import numpy as np
 
+    from peft_lab.sources.tagged_rows import Tags
+
 HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
 )
@@ -48,6 +50,8 @@ class Rows:
     """The labels in alphabetical order."""
     digest: str
     notes: list[str] = field(default_factory=list)
+    tags: Tags | None = None
+    """Of each word of the rows kept, where every word has a label."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -56,6 +60,8 @@ class Rows:
         """Return how often each label stands, in all rows kept or in some of them."""
         import numpy as np
 
+        if self.tags is not None:
+            return self.tags.count(chosen)
         if self.codes is None:
             return Counter()
         codes = self.codes if chosen is None else self.codes[chosen]
@@ -80,7 +86,12 @@ def clean(found: Found, columns: Columns, task: str, split: str) -> Rows:
     for role, name in columns.names.items():
         if name not in found.table.column_names:
             raise DataProblem(f"{split} has no column {name!r} for the {role}", nearest(name, found.table.column_names))
-    cleaning = _Cleaning(found, columns.names, task)
+    kind = Cleaning
+    if task == "tagging":
+        from peft_lab.sources.tagged_rows import TagCleaning
+
+        kind = TagCleaning
+    cleaning = kind(found, columns.names, task)
     for batch in found.batches(list(columns.names.values())):
         cleaning.add(batch)
     return cleaning.rows(split)
@@ -92,13 +103,13 @@ def fingerprint(splits: Mapping[str, Rows]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-class _Cleaning:
+class Cleaning:
     """What is gathered over the batches of one table."""
 
     def __init__(self, found: Found, names: Mapping[str, str], task: str) -> None:
         self.table, self.names, self.task = found.table, names, task
-        features = found.table.features
-        self.label_names = LabelNames(getattr(features[names["label"]], "names", None), names["label"])
+        feature = found.table.features[names["label"]]
+        self.label_names = LabelNames(getattr(getattr(feature, "feature", feature), "names", None), names["label"])
         self.remade: dict[str, list[Any]] = {role: [] for role in names if role != "label" and not self._is_text(role)}
         self.kept = bytearray()
         self.keys, self.codes, self.numbers = array("q"), array("i"), array("d")
@@ -116,10 +127,7 @@ class _Cleaning:
         import pyarrow as pa
 
         *texts, labels = batch
-        columns = [
-            [v if type(v) is str and v and not v.isspace() else _as_text(v, self.names[role]) for v in values]
-            for role, values in zip(self.names, texts, strict=False)
-        ]
+        columns = self.texts(texts, labels)
         for role, values in zip(self.names, columns, strict=False):
             if role in self.remade:
                 self.remade[role].append(pa.array(values, pa.string()))
@@ -128,7 +136,7 @@ class _Cleaning:
         together = "".join("".join(values) for values in columns)
         breaks, hidden = "\n" in together, HIDDEN.search(together) is not None
         for words, raw in zip(zip(*columns, strict=True), labels, strict=True):
-            label = self._label(raw, fit=all(words))
+            label = self.label(raw, fit=all(words))
             if label is None or not all(words):
                 self.left_out["label" if label is None else "text"] += 1
                 self.kept.append(0)
@@ -145,7 +153,14 @@ class _Cleaning:
         if lines:
             self.digest.update(("\n".join(lines) + "\n").encode())
 
-    def _label(self, raw: Any, *, fit: bool) -> Any:
+    def texts(self, columns: list[list[Any]], labels: list[Any]) -> list[list[str]]:
+        """The texts of some rows, column by column; empty where there is none."""
+        return [
+            [v if type(v) is str and v and not v.isspace() else _as_text(v, self.names[role]) for v in values]
+            for role, values in zip(self.names, columns, strict=False)
+        ]
+
+    def label(self, raw: Any, *, fit: bool) -> Any:
         """The label as it teaches, or None; noted down where the rest of the row is fit to teach."""
         if self.task == "classification":
             code, change = self.label_names.read(raw)
@@ -182,7 +197,7 @@ class _Cleaning:
             names = sorted(names)
         table = with_columns(self.table, self.names, {**self.remade, **self._new_labels(kept, codes, names)})
         keys = np.frombuffer(self.keys, dtype=np.int64)
-        return Rows(table, kept, keys, codes, names, self.digest.hexdigest(), self._notes(split))
+        return Rows(table, kept, keys, codes, names, self.digest.hexdigest(), self.notes(split))
 
     def _new_labels(self, kept: np.ndarray | None, codes: np.ndarray | None, names: list[str]) -> dict[str, list[Any]]:
         """The label column, in pieces, where it is not in the table already as it is to be."""
@@ -197,7 +212,8 @@ class _Cleaning:
             return {"label": column_with_gaps(np.frombuffer(self.numbers, dtype=np.float64), kept, len(self.kept))}
         return {}
 
-    def _notes(self, split: str) -> list[str]:
+    def notes(self, split: str) -> list[str]:
+        """What a person should know about the rows of a split."""
         notes = [f"{_rows(count)} without {what} left out of {split}" for what, count in self.left_out.items()]
         if count := self.changed["blanks"]:
             notes.append(f"blanks around {count} {'label' if count == 1 else 'labels'} of {split} removed")

@@ -11,5 +11,9 @@ from pluggy_specs import Task, hookimpl
 def register_tasks() -> Iterator[type[Task]]:
     """Offer the built-in tasks."""
     from peft_lab.tasks.classification import Classification
+    from peft_lab.tasks.regression import Regression
+    from peft_lab.tasks.tagging import Tagging
 
     yield Classification
+    yield Regression
+    yield Tagging

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from peft_lab.tasks._common import labels_of, logits, names_for, noted, ranked
 from pluggy_specs import Batch, Table, Task
 
 if TYPE_CHECKING:
     import torch
 
+POSITIVE = frozenset("1 true yes y positive pos same equivalent duplicate entailment acceptable relevant spam".split())  # noqa: SIM905
+DENIALS = ("not_", "not ", "no_", "no ", "non_", "non-", "non ", "un", "in", "dis")
+
 
 class Classification(Task):
-    """Cross-entropy over labels; accuracy, macro-averaged F1 and Matthews correlation."""
+    """Cross-entropy over labels; accuracy, macro-averaged F1, Matthews correlation, and F1 of one of two labels."""
 
     name = "classification"
     summary = "one label for each text or pair of texts"
@@ -22,27 +26,29 @@ class Classification(Task):
     headline = "accuracy"
 
     def targets(self, train: Table) -> Mapping[str, Any]:
-        """Labels in alphabetical order, so that the same data always gives the same numbers."""
-        return {"labels": sorted(set(_labels(train)))}
+        """Labels in alphabetical order, so that the same data always gives the same numbers.
+
+        Of two labels ``positive`` is the one whose F1 is measured.
+        """
+        labels = sorted(set(map(str, labels_of(train))))
+        return {"labels": labels, **({"positive": positive_of(labels)} if len(labels) == 2 else {})}
+
+    def scores(self, targets: Mapping[str, Any]) -> Sequence[str]:
+        """Accuracy counts, unless the data is judged by another of them."""
+        return ("accuracy", "macro_f1", "matthews", *(("f1",) if "positive" in targets else ()))
 
     def model_settings(self, targets: Mapping[str, Any]) -> Mapping[str, Any]:
         """Number of labels and their names, kept in the model's config."""
-        labels = targets["labels"]
-        return {
-            "num_labels": len(labels),
-            "id2label": dict(enumerate(labels)),
-            "label2id": {name: i for i, name in enumerate(labels)},
-        }
+        return names_for(targets["labels"])
 
     def encode_labels(self, rows: Table, targets: Mapping[str, Any]) -> Sequence[int]:
         """Index of each label."""
         index = {name: i for i, name in enumerate(targets["labels"])}
-        return [index[label] for label in _labels(rows)]
+        return [index[str(label)] for label in labels_of(rows)]
 
     def outputs(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         """Logits, [batch, label]."""
-        inputs = {name: value for name, value in batch.items() if name != "labels"}
-        return model(**inputs).logits
+        return logits(model, batch)
 
     def losses(self, outputs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Cross-entropy of each text; a text counts as one token, so both results are [batch, 1]."""
@@ -52,28 +58,33 @@ class Classification(Task):
         return losses, torch.ones_like(losses)
 
     def metrics(self, outputs: Any, labels: Sequence[int], targets: Mapping[str, Any]) -> Mapping[str, float]:
-        """Accuracy, macro F1 over the labels that occur, and Matthews correlation (0 for constant predictions)."""
+        """Accuracy, macro F1 over the labels that occur, Matthews correlation (0 for constant answers), maybe F1."""
         from sklearn.metrics import f1_score, matthews_corrcoef
 
         gold, predicted = np.asarray(labels), np.asarray(outputs).argmax(-1)
-        return {
+        scores = {
             "accuracy": float((gold == predicted).mean()),
             "macro_f1": float(f1_score(gold, predicted, average="macro", zero_division=0)),
             "matthews": float(matthews_corrcoef(gold, predicted)),
         }
+        if "positive" in targets:
+            positive = targets["labels"].index(targets["positive"])
+            scores["f1"] = float(f1_score(gold == positive, predicted == positive, zero_division=0))
+        return noted(scores, predicted)
 
     def answers(self, outputs: Any, targets: Mapping[str, Any]) -> Sequence[Sequence[tuple[str, float]]]:
         """Labels with probabilities, most probable first."""
-        shifted = np.asarray(outputs, dtype=np.float64)
-        shifted = np.exp(shifted - shifted.max(-1, keepdims=True))
-        shares = shifted / shifted.sum(-1, keepdims=True)
-        return [[(targets["labels"][i], float(row[i])) for i in np.argsort(-row)] for row in shares]
+        return ranked(outputs, targets["labels"])
 
 
-def _labels(rows: Table) -> Iterator[str]:
-    """Labels in the order of the rows; a Dataset gives them in batches, without reading a text."""
-    if not hasattr(rows, "select_columns"):
-        yield from (str(row["label"]) for row in rows)
-        return
-    for batch in rows.select_columns(["label"]).iter(10_000):
-        yield from map(str, batch["label"])
+def positive_of(labels: Sequence[str]) -> str:
+    """Which of two labels is what is looked for: by its name, or else the second in alphabetical order.
+
+    By its name means a word such as ``yes`` or ``1``, or that the other label denies it: ``not_equivalent``.
+    """
+    first, second = labels
+    for one, other in ((first, second), (second, first)):
+        if any(other.casefold() == denial + one.casefold() for denial in DENIALS):
+            return one
+    named = [label for label in labels if label.casefold() in POSITIVE]
+    return named[0] if len(named) == 1 else second

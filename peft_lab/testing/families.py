@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,7 @@ class _Trial:
         import numpy as np
         import torch
 
-        from peft_lab.training.weights import load_weights, save_weights, saved_masks
+        from peft_lab.training.weights import load_weights, save_weights, saved_masks, saved_whole
 
         try:
             built = self.build(seed=0)
@@ -98,12 +98,12 @@ class _Trial:
         apart = float((together - alone).abs().max())
         assert apart < SAME, f"{self.about}: outputs for a text alone and in a batch are {apart:.2g} apart"
         save_weights(built, file)
-        fresh = self.build(seed=1, masks=saved_masks(file))
+        fresh = self.build(seed=1, masks=saved_masks(file), whole=saved_whole(file))
         load_weights(fresh, file)
         assert torch.equal(self.outputs(fresh, texts), together), f"{self.about}: restored, it gives other outputs"
         return TRAINS
 
-    def build(self, seed: int, masks: Mapping[str, torch.Tensor] | None = None) -> Built:
+    def build(self, seed: int, masks: Mapping[str, torch.Tensor] | None = None, whole: Collection[str] = ()) -> Built:
         """The model with the method attached, ready to train."""
         import torch
 
@@ -116,7 +116,7 @@ class _Trial:
         rows = adapt_tokenizer([method], context)
         self.train_texts = context.train = self.encode(context.tokenizer)
         self.batches = context.batcher = self.batcher(context.tokenizer)
-        return build(self.found, [method], self.targets, context, seed, masks=masks, rows=rows)
+        return build(self.found, [method], self.targets, context, seed, masks=masks, rows=rows, whole=whole)
 
     def train(self, built: Built) -> list[dict[str, Any]]:
         """Some steps of the loop's own, as many as it takes to see what learns; returns the marks of the proof."""

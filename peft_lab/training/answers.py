@@ -52,6 +52,19 @@ def usable_masks(method: Method, masks: Any) -> dict[str, torch.Tensor]:
     return found
 
 
+def usable_factors(method: Method, hook: str, factors: Any, known: Mapping[str, Any]) -> dict[str, float]:
+    """What ``rates`` or ``pull`` gave: finite numbers of 0 or more for parameters that train, by name."""
+    wanted = "numbers of 0 or more by the name of a parameter that trains"
+    if not isinstance(factors, Mapping):
+        raise gave("methods", method.name, hook, named(factors), wanted)
+    for name, factor in factors.items():
+        if name not in known:
+            raise gave("methods", method.name, hook, f"a number for {str(name)[:80]!r}, which does not train", wanted)
+        if not isinstance(factor, int | float) or not 0 <= factor < float("inf"):
+            raise gave("methods", method.name, hook, f"{factor!r} for {name!r}"[:120], wanted)
+    return {name: float(factor) for name, factor in factors.items()}
+
+
 def usable_weights(method: Method, weights: Any, losses: torch.Tensor) -> torch.Tensor | None:
     """What ``weigh_tokens`` gave, where it fits the losses."""
     import torch
@@ -164,7 +177,7 @@ def _losses(answer: Any, task: Task) -> tuple[str, str] | None:
 def _scores(answer: Any, task: Task) -> tuple[str, str] | None:
     if not isinstance(answer, Mapping):
         return named(answer), "scores by name"
-    if not isinstance(answer.get(task.headline), (int, float)):
+    if not any(isinstance(score, (int, float)) for score in answer.values()):
         return f"no number for {task.headline!r}", "one: it chooses the best state"
     return None
 

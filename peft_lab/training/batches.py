@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from peft_lab.errors import DataProblem
+from peft_lab.sources.words import one_blank
+from peft_lab.training.words import cut_words, first_tokens, labels_by_token
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +65,14 @@ class Encoded:
     """Texts that were longer than the limit."""
     blank: int = 0
     """Texts of which no token is left but those the tokenizer adds to every text."""
+    words: Sequence[np.ndarray] | None = None
+    """Where words have labels: for each row the place of each word's first token, -1 where it has none."""
+    lost: int = 0
+    """Words behind the limit."""
+    unread: int = 0
+    """Words before it of which the tokenizer reads nothing."""
+    without: int = 0
+    """Texts left out because none of their words has a token, so that nothing of them can be taught or scored."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -72,18 +82,30 @@ class Encoded:
         said = []
         if self.cut:
             are, were = ("is", "was") if self.cut == 1 else ("are", "were")
-            said.append(f"{self.cut} of {len(self)} {split} texts {are} longer than {limit} tokens and {were} cut")
+            lost = f", {self.lost:,} {'word' if self.lost == 1 else 'words'} with them" if self.lost else ""
+            said.append(
+                f"{self.cut} of {len(self)} {split} texts {are} longer than {limit} tokens and {were} cut{lost}"
+            )
         if self.blank:
             have = "has" if self.blank == 1 else "have"
             said.append(f"{self.blank} of {len(self)} {split} texts {have} no token that this tokenizer reads")
+        if self.unread:
+            have = "word" if self.unread == 1 else "words"
+            said.append(f"{self.unread:,} {have} of {split} with no token that this tokenizer reads")
+        if self.without:
+            are = "text is" if self.without == 1 else "texts are"
+            said.append(f"{self.without} {split} {are} left out: this tokenizer reads none of their words")
         return said
 
 
-def encode(rows: Any, labels: Sequence[Any], tokenizer: Any, max_length: int) -> Encoded:
+def encode(
+    rows: Any, labels: Sequence[Any], tokenizer: Any, max_length: int, by_word: bool = False
+) -> Encoded:
     """Tokenise texts or text pairs, cut to ``max_length`` tokens, a batch of texts at a time.
 
     Args:
         rows: a ``datasets.Dataset`` with ``text`` and maybe ``text_pair``.
+        by_word: each word has a label, and must be found again among the tokens.
 
     Raises:
         DataProblem: the limit leaves no room for text, or no token is left of any text.
@@ -97,22 +119,44 @@ def encode(rows: Any, labels: Sequence[Any], tokenizer: Any, max_length: int) ->
         )
     flat: dict[str, array[int]] = {}
     lengths = array("i")
-    cut = 0
+    words: list[np.ndarray] = []
+    taught: list[Any] = []
+    cut = lost = unread = seen = 0
     for batch in rows.select_columns(names).iter(TEXTS):
-        texts = [[_beginning(text, tokenizer, max_length) for text in batch[name]] for name in names]
-        coded = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False, verbose=False)
+        told = [[one_blank(text) for text in batch[name]] if by_word else batch[name] for name in names]
+        texts = [[_beginning(text, tokenizer, max_length) for text in column] for column in told]
+        if by_word:
+            coded = cut_words(texts[0], tokenizer, max_length)
+        else:
+            coded = tokenizer(
+                *texts, truncation=True, max_length=max_length, return_attention_mask=False, verbose=False
+            )
         these = [len(ids) for ids in coded["input_ids"]]
-        lengths.extend(these)
         full = [row for row, length in enumerate(these) if length == max_length]
         if full:
             again = [[column[row] for row in full] for column in texts]
             whole = tokenizer(*again, truncation=False, return_attention_mask=False, verbose=False)["input_ids"]
-            cut += sum(len(ids) > max_length for ids in whole)
+            full = [row for row, ids in zip(full, whole, strict=True) if len(ids) > max_length]
+            cut += len(full)
+        chosen: Sequence[int] = range(len(these))
+        if by_word:
+            places = [first_tokens(*one) for one in zip(told[0], coded.pop("offset_mapping"), strict=True)]
+            if len(labels):
+                chosen = [row for row in chosen if (places[row] >= 0).any()]
+                taught += [labels[seen + row] for row in chosen]
+            words += [places[row] for row in chosen]
+            behind = [int(np.argmax(places[row][::-1] >= 0)) for row in full]
+            lost += sum(behind)
+            unread += sum(int((places[row] < 0).sum()) for row in chosen) - sum(behind)
+        seen += len(these)
+        lengths.extend(these[row] for row in chosen)
         for name, column in coded.items():
             if name != "attention_mask":
                 kept = flat.setdefault(name, array("b" if name == "token_type_ids" else "i"))
-                for ids in column:
-                    kept.extend(ids)
+                for row in chosen:
+                    kept.extend(column[row])
+    if by_word and len(labels):
+        labels = taught
     sizes = np.frombuffer(lengths, dtype=np.int32).astype(np.int64)
     blank = int((sizes <= added).sum())
     if blank == len(sizes):
@@ -122,7 +166,9 @@ def encode(rows: Any, labels: Sequence[Any], tokenizer: Any, max_length: int) ->
     ends = np.cumsum(sizes)
     types = {"i": np.int32, "b": np.int8}
     columns = {name: Ragged(np.frombuffer(kept, dtype=types[kept.typecode]), ends) for name, kept in flat.items()}
-    return Encoded(columns, labels, sizes, cut, blank)
+    if not by_word:
+        return Encoded(columns, labels, sizes, cut, blank)
+    return Encoded(columns, labels, sizes, cut, blank, words, lost, unread, seen - len(sizes))
 
 
 def _beginning(text: str, tokenizer: Any, enough: int) -> str:
@@ -162,7 +208,9 @@ class Batcher:
             filled = np.full(mask.shape, self.pad_id if name == "input_ids" else 0, dtype=np.int64)
             filled[mask] = np.concatenate([rows[i] for i in chosen])
             out[name] = torch.from_numpy(filled)
-        if len(data.labels):
+        if data.words is not None and len(data.labels):
+            out["labels"] = torch.from_numpy(labels_by_token(data, chosen, width, self.left))
+        elif len(data.labels):
             out["labels"] = torch.tensor([data.labels[i] for i in chosen])
         if self.device.type == "cuda":
             # From pinned memory a copy runs behind the work given so far, and the host goes on to the next batch.

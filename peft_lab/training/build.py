@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.asking import asking
 from peft_lab.errors import MethodRefused, NothingLearned, PeftLabError
 from peft_lab.training.anatomy import bare_name, head_names
-from peft_lab.training.answers import usable_masks, usable_model, usable_tokenizer
-from peft_lab.training.masks import MaskedEntries, freeze
+from peft_lab.training.answers import usable_factors, usable_masks, usable_model, usable_tokenizer
+from peft_lab.training.masks import MaskedEntries, Steering, freeze
+from peft_lab.training.pull import Pull
 from peft_lab.training.randomness import seed_everything
 from peft_lab.training.weights import base_tensors
 from pluggy_specs import Method
@@ -35,6 +36,12 @@ class Built:
     masked: MaskedEntries | None = None
     precision_note: str = ""
     """What is held in bf16, in words; empty in fp32."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Factors of the learning rate by parameter, where it is not 1."""
+    pull: Pull | None = None
+    """Draws parameters to where they started."""
+    pulled: frozenset[str] = frozenset()
+    """What is drawn, by name."""
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """Parameters that train, whole or in part."""
@@ -44,6 +51,10 @@ class Built:
         """Parameters that train whole."""
         partial = self.masked.names if self.masked else set()
         return [p for n, p in self.trainable().items() if n not in partial]
+
+    def steering(self, name: str, parameter: torch.nn.Parameter) -> Steering:
+        """How the optimizer moves a parameter. Biases and norms do not decay, nor does what is drawn elsewhere."""
+        return parameter.ndim > 1 and name not in self.pulled, self.rates.get(name, 1.0)
 
     def moving(self) -> list[torch.nn.Parameter]:
         """What the optimizer moves: whole parameters, and the chosen entries of masked ones."""
@@ -64,14 +75,19 @@ def build(
     masks: Mapping[str, torch.Tensor] | None = None,
     rows: int | None = None,
     precision: str = "fp32",
+    training: bool = True,
+    whole: Collection[str] = (),
 ) -> Built:
     """Load the base model and attach the methods, in the order written.
 
     Args:
         train_head: ``whole``, or ``top`` for what sits on the base model only.
         masks: those of a saved run; methods are then not calibrated again.
+        whole: names of what a saved run kept whole. Where methods chose some of it while they were calibrated, it
+            trains, and they are not calibrated again.
         rows: size of the vocabulary, where a method changed the tokenizer.
         precision: ``bf16`` to compute in it, with the frozen matrices held in it.
+        training: False for a model that will only answer.
 
     Raises:
         MethodRefused: a method cannot work on this model.
@@ -103,8 +119,11 @@ def build(
     for name, parameter in model.named_parameters():
         if built.is_head(name):
             parameter.requires_grad_(True)
+    chosen = _chosen_before(built, whole, whole_head)
+    for parameter in chosen:
+        parameter.requires_grad_(True)
     if masks is None:
-        masks = _ask_masks(built, context)
+        masks = {} if chosen else _ask_masks(built, context)
     if masks:
         built.masked = MaskedEntries(model, masks)
     if not built.trainable():
@@ -112,6 +131,8 @@ def build(
         raise NothingLearned(f"{names} leaves nothing of {found.name} to train", "Choose another method or model")
     if precision == "bf16":  # last: methods are attached and calibrated on the weights as they are in the files
         built.precision_note = compute_in_bf16(built, context, before)
+    if training:
+        _steer(built, context)
     return built
 
 
@@ -146,6 +167,39 @@ def _attach(method: Method, model: torch.nn.Module, context: Context) -> torch.n
             reason = " ".join(str(error).split()) or type(error).__name__
             raise CannotAttach(method.name, reason) from error
     return usable_model(method, attached, model)
+
+
+def _steer(built: Built, context: Context) -> None:
+    """Ask how what trains is to be moved, while all of it stands where it starts."""
+    rates: dict[str, float] = {}
+    pulls: dict[str, float] = {}
+    known = built.trainable()
+    for method in built.methods:
+        with asking("methods", method.name, "settle"):
+            method.settle(built.model, context)
+        with asking("methods", method.name, "rates"):
+            asked = method.rates(built.model)
+        for name, factor in usable_factors(method, "rates", asked, known).items():
+            rates[name] = rates.get(name, 1.0) * factor
+        with asking("methods", method.name, "pull"):
+            asked = method.pull(built.model)
+        for name, strength in usable_factors(method, "pull", asked, known).items():
+            pulls[name] = pulls.get(name, 0.0) + strength
+    built.rates = rates
+    built.pulled = frozenset(name for name, strength in pulls.items() if strength)
+    if built.masked and (rates or pulls):
+        built.masked.arrange(built.steering)
+    if built.pulled:
+        built.pull = Pull(built, pulls)
+
+
+def _chosen_before(built: Built, whole: Collection[str], head: Collection[str]) -> list[torch.nn.Parameter]:
+    """Parameters of the base model that a saved run kept whole, though no method marks them when it is attached."""
+    return [
+        parameter
+        for name, parameter in built.model.named_parameters()
+        if name in whole and not parameter.requires_grad and id(parameter) in built.base and bare_name(name) not in head
+    ]
 
 
 def _ask_masks(built: Built, context: Context) -> dict[str, torch.Tensor]:

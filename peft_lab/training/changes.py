@@ -61,7 +61,7 @@ def trainable_by_layer(built: Built) -> Artifact:
 
 
 def parameter_change(built: Built, start: Path, measured: Mapping[str, tuple[float, float, int]]) -> Artifact:
-    """How far each group of parameters went: relative ‖w − w₀‖ / ‖w₀‖, and root mean square of w − w₀.
+    """How far each group of parameters went: relative ‖w − w₀‖ / ‖w₀‖, root mean square of w − w₀, and both norms.
 
     Args:
         start: the weights as they were saved before the first step.
@@ -89,6 +89,8 @@ def parameter_change(built: Built, start: Path, measured: Mapping[str, tuple[flo
     arrays = {
         "relative": grid.array(lambda moved, size, _: math.sqrt(moved / size) if size else math.inf if moved else 0.0),
         "rms": grid.array(lambda moved, _, number: math.sqrt(moved / number)),
+        "moved": grid.array(lambda moved, *_: math.sqrt(moved)),
+        "size": grid.array(lambda _, size, __: math.sqrt(size)),
     }
     note = "for adapted modules: change of the effective weight" if measured else ""
     return Artifact("parameter-change", arrays, note)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from peft_lab.training.batches import Batcher, Encoded
 
+CONSTANT = "constant"
+"""The score by which a task says that all answers are the same."""
 ANSWERED = 64
 """Texts in one batch where only answers are wanted."""
 
@@ -49,7 +51,8 @@ def evaluate(
     outputs = _outputs(model, data, task, batcher, accelerator, size, stop, tally)
     if outputs is None:
         return None
-    return {**task.metrics(outputs, data.labels, targets), "loss": total / max(weight, 1.0)}
+    scores = task.metrics(outputs if task.by_word else np.stack(outputs), data.labels, targets)
+    return {**scores, "loss": total / max(weight, 1.0)}
 
 
 def answers(
@@ -62,13 +65,17 @@ def answers(
     batcher: Batcher,
     accelerator: Autocasting,
 ) -> np.ndarray:
-    """Raw outputs for a table of texts, in order, [text, ...]; always in batches of one size."""
-    from peft_lab.training.batches import encode
+    """Raw outputs for a table of texts, in order, [text, ...]; always in batches of one size.
 
-    data = encode(rows, [], tokenizer, longest)
+    Of a task by word they are [text, word, ...], NaN where a text has no such word, or its word no token.
+    """
+    from peft_lab.training.batches import encode
+    from peft_lab.training.words import filled
+
+    data = encode(rows, [], tokenizer, longest, task.by_word)
     outputs = _outputs(model, data, task, batcher, accelerator, ANSWERED)
     assert outputs is not None
-    return outputs
+    return filled(outputs) if task.by_word else np.stack(outputs)
 
 
 def _outputs(
@@ -80,9 +87,11 @@ def _outputs(
     size: int,
     stop: Callable[[], bool] = lambda: False,
     look: Callable[[torch.Tensor, Batch], None] = lambda raw, batch: None,
-) -> np.ndarray | None:
+) -> list[np.ndarray] | None:
     """Raw outputs in the order of the rows; ``look`` sees those of each batch. None when ``stop`` said so."""
     import torch
+
+    from peft_lab.training.words import outputs_by_word
 
     outputs: list[Any] = [None] * len(data)
     model.eval()
@@ -93,5 +102,7 @@ def _outputs(
             raw = task.outputs(model, batch)
             look(raw, batch)
             for i, row in zip(chosen, raw.float().cpu().numpy(), strict=True):
+                if data.words is not None:
+                    row = outputs_by_word(row, data.words[i], len(row) - int(data.lengths[i]) if batcher.left else 0)
                 outputs[i] = row
-    return np.stack(outputs)
+    return outputs

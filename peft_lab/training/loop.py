@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from peft_lab.asking import asking
+from peft_lab.asking import asking, gave
 from peft_lab.errors import NothingLearned
 from peft_lab.training.answers import must_be_finite, usable_penalty, usable_weights
 from peft_lab.training.checkpoint import Pace, moment_now
 from peft_lab.training.cost import PeakMemory, close_holes
-from peft_lab.training.evaluation import evaluate
+from peft_lab.training.evaluation import CONSTANT, evaluate
 from peft_lab.training.progress import Progress
 from peft_lab.training.proof import Proof
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from peft_lab.training.build import Built
     from peft_lab.training.checkpoint import Moment, Position
     from peft_lab.training.forecast import FirstSteps
+    from peft_lab.training.masks import Steering
     from pluggy_specs import Batch, Method, Task
 
 
@@ -47,6 +48,8 @@ class Job:
     built: Built
     task: Task
     targets: Mapping[str, Any]
+    headline: str
+    """The score that chooses the best state."""
     training: Training
     train: Encoded
     validation: Encoded | None
@@ -150,7 +153,7 @@ class _Loop:
         """One step of the optimizer; returns the loss before it."""
         job, at = self.job, self.at
         for parameters in self.optimizer.param_groups:
-            parameters["lr"] = self.rate(at.steps)
+            parameters["lr"] = self.rate(at.steps) * parameters["factor"]
         loss = backward(job, group)
         if not math.isfinite(loss):
             raise NothingLearned(f"the loss is {loss} at step {at.steps + 1}", "Lower --learning-rate")
@@ -200,9 +203,12 @@ class _Loop:
             if scores is None:
                 self.outcome.stopped = True
                 return
-            self.log(step=at.steps, epoch=epoch, split="validation", seconds=at.train_seconds, **scores)
-            headline = job.task.headline
-            best = at.best_scores is None or scores[headline] > at.best_scores[headline]
+            told = {name: value for name, value in scores.items() if name != CONSTANT}
+            self.log(step=at.steps, epoch=epoch, split="validation", seconds=at.train_seconds, **told)
+            if not isinstance(scores.get(job.headline), (int, float)):
+                wanted = "one: it chooses the best state"
+                raise gave("tasks", job.task.name, "metrics", f"no number for {job.headline!r}", wanted)
+            best = at.best_scores is None or scores[job.headline] > at.best_scores[job.headline]
             if best:
                 at.best_step, at.best_scores = at.steps, scores
         at.unmeasured = False
@@ -282,6 +288,8 @@ def clip(job: Job, optimizer: torch.optim.Optimizer) -> None:
 
 def move(job: Job, optimizer: torch.optim.Optimizer) -> None:
     """Let the optimizer act, put masked entries into the model, and forget the gradients."""
+    if job.built.pull:
+        job.built.pull.act(optimizer)
     optimizer.step()
     if job.built.masked:
         job.built.masked.write()
@@ -289,21 +297,24 @@ def move(job: Job, optimizer: torch.optim.Optimizer) -> None:
 
 
 def make_optimizer(built: Built, training: Training) -> torch.optim.Optimizer:
-    """AdamW over what trains; decay on matrices only, as is usual for transformers."""
+    """AdamW over what trains; decay on matrices only, as is usual for transformers, and rates as the methods ask."""
     import torch
 
-    whole = built.whole()
-    decaying, steady = [p for p in whole if p.ndim > 1], [p for p in whole if p.ndim < 2]
+    alike: dict[Steering, list[torch.nn.Parameter]] = {}
+    partial = built.masked.names if built.masked else set()
+    for name, parameter in built.trainable().items():
+        if name not in partial and parameter.numel():
+            alike.setdefault(built.steering(name, parameter), []).append(parameter)
     if built.masked:
-        decaying.append(built.masked.values[0])
-        steady.append(built.masked.values[1])
+        for way, values in zip(built.masked.steering, built.masked.values, strict=True):
+            alike.setdefault(way, []).append(values)
     groups = [
-        {"params": [p for p in decaying if p.numel()], "weight_decay": training.weight_decay},
-        {"params": [p for p in steady if p.numel()], "weight_decay": 0.0},
+        {"params": alike[way], "weight_decay": training.weight_decay if way[0] else 0.0, "factor": way[1]}
+        for way in sorted(alike, reverse=True)
     ]
     # One fused kernel over all tensors: five times as fast as a loop on a CPU. MPS has its own default.
     fused = True if next(built.model.parameters()).device.type in ("cpu", "cuda") else None
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=training.learning_rate, fused=fused)
+    return torch.optim.AdamW(groups, lr=training.learning_rate, fused=fused)
 
 
 def schedule(training: Training, planned: int) -> Callable[[int], float]:

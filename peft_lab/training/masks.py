@@ -8,7 +8,7 @@ dense gradient lives no longer than its own layer's backward pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,18 @@ class _Part:
     name: str
     parameter: torch.nn.Parameter
     indices: torch.Tensor  # flat, int32
-    group: int  # 0: decays, 1: does not (biases, norms)
-    start: int
-    stop: int
+    group: int = 0
+    start: int = 0
+    stop: int = 0
+
+
+Steering = tuple[bool, float]
+"""How the optimizer moves a parameter: whether it decays, and the factor of its learning rate."""
+
+
+def by_shape(name: str, parameter: torch.nn.Parameter) -> Steering:
+    """What is usual for transformers: matrices decay; biases and norms do not."""
+    return parameter.ndim > 1, 1.0
 
 
 class MaskedEntries:
@@ -46,7 +55,6 @@ class MaskedEntries:
 
         known = dict(model.named_parameters())
         self.parts: list[_Part] = []
-        sizes = [0, 0]
         for name, chosen in masks.items():
             if name not in known:
                 raise MethodRefused(f"a mask names the parameter {name!r}, which the model lacks", nearest(name, known))
@@ -58,17 +66,27 @@ class MaskedEntries:
                 continue
             if indices[0] < 0 or indices[-1] >= parameter.numel():
                 raise MethodRefused(f"the mask of {name} points outside its {parameter.numel()} entries")
-            group = int(parameter.ndim < 2)
-            stop = sizes[group] + len(indices)
-            self.parts.append(_Part(name, parameter, indices.int(), group, sizes[group], stop))
-            sizes[group] = stop
-        device = next(iter(known.values())).device
-        # What the optimizer moves is fp32, whatever the run computes in.
-        self.values = [torch.nn.Parameter(torch.empty(size, dtype=torch.float32, device=device)) for size in sizes]
-        self.read()
+            self.parts.append(_Part(name, parameter, indices.int()))
+        self.device = next(iter(known.values())).device
+        self.arrange(by_shape)
         for part in self.parts:
             part.parameter.requires_grad_(True)
             part.parameter.register_post_accumulate_grad_hook(self._gatherer(part))
+
+    def arrange(self, steering: Callable[[str, torch.nn.Parameter], Steering]) -> None:
+        """Lay the entries out anew: those that the optimizer moves alike lie in one of :attr:`values`."""
+        import torch
+
+        ways = {part.name: steering(part.name, part.parameter) for part in self.parts}
+        self.steering = sorted(set(ways.values()), reverse=True)
+        sizes = [0] * len(self.steering)
+        for part in self.parts:
+            part.group = self.steering.index(ways[part.name])
+            part.start, part.stop = sizes[part.group], sizes[part.group] + len(part.indices)
+            sizes[part.group] = part.stop
+        # What the optimizer moves is fp32, whatever the run computes in.
+        self.values = [torch.nn.Parameter(torch.empty(n, dtype=torch.float32, device=self.device)) for n in sizes]
+        self.read()
 
     def __len__(self) -> int:
         return sum(part.stop - part.start for part in self.parts)

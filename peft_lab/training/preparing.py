@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from peft_lab.errors import DataProblem, RunProblem
+from peft_lab.errors import BadOption, DataProblem, RunProblem, nearest
 from peft_lab.loading import OWN
+from peft_lab.present.style import shorten, words
 from peft_lab.recipe import Recipe, make_methods
 from peft_lab.training.answers import AskedTask
 from peft_lab.training.journal import versions
@@ -74,6 +75,7 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
     from peft_lab.sources.datasets import load_data
     from peft_lab.sources.models import find_model, load_tokenizer
     from peft_lab.sources.tokenizers import tokenizer_fingerprint
+    from peft_lab.training.augmentation import augmented
     from peft_lab.training.batches import Batcher, encode
     from peft_lab.training.books import Books
     from peft_lab.training.build import adapt_tokenizer, build
@@ -83,7 +85,7 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
     from peft_lab.training.hardware import describe_hardware, open_accelerator, precision_of, settings_here
     from peft_lab.training.lengths import longest_text
     from peft_lab.training.loop import Job
-    from peft_lab.training.start import masks_of, take_over
+    from peft_lab.training.start import masks_of, take_over, whole_of
 
     settings = recipe.training
     before = journal.record.get("hardware")  # of a run that goes on, in the precision it had
@@ -111,28 +113,43 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
     for text in data.notes:
         journal.note(text)
     targets = task.targets(data.splits["train"])
+    headline = choose_score(task, targets, data.spec.metric)
+    for text in _judged(task, targets, headline):
+        journal.note(text)
     journal.update(
         data=data.describe(),
         fingerprints={**journal.record["fingerprints"], **prints},
         versions=versions(),
         targets=targets,
-        headline=task.headline,
+        headline=headline,
         task=data.task,
         offered_by=offered_by(host, recipe, data.task),
     )
     longest = longest_text(found, settings.max_length, methods, journal.note)
     encoded = {}
     for split, rows in data.splits.items():
-        encoded[split] = encode(rows, task.encode_labels(rows, targets), context.tokenizer, longest)
+        if split == "train" and settings.augment:
+            rows, said = augmented(rows, settings, recipe.seed, data.task, recipe.data.source)
+            journal.note(said)
+        encoded[split] = encode(rows, task.encode_labels(rows, targets), context.tokenizer, longest, task.by_word)
         for text in encoded[split].notes(split, longest):
             journal.note(text)
     batcher = Batcher(context.tokenizer, accelerator.device)
     context.train, context.batcher = encoded["train"], batcher
-    progress.update(phase="loading model", headline=task.headline)
-    masks = masks_of(recipe.start) if recipe.start else None
+    progress.update(phase="loading model", headline=headline)
+    masks, whole = (masks_of(recipe.start), whole_of(recipe.start)) if recipe.start else (None, ())
     part = settings.train_head
     built = build(
-        found, methods, targets, context, recipe.seed, part, masks=masks, rows=vocabulary, precision=precision
+        found,
+        methods,
+        targets,
+        context,
+        recipe.seed,
+        part,
+        masks=masks,
+        rows=vocabulary,
+        precision=precision,
+        whole=whole,
     )
     journal.update(hardware={**journal.record["hardware"], "held": built.precision_note})
     if recipe.start:
@@ -146,6 +163,7 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
         built=built,
         task=task,
         targets=targets,
+        headline=headline,
         training=settings,
         train=encoded["train"],
         validation=encoded.get("validation"),
@@ -166,6 +184,26 @@ def make_task(host: Host, name: str) -> Task:
         task: Task = host.find("tasks", name)()
     own = host.offers("tasks")[name].plugin == OWN
     return task if own else cast("Task", AskedTask(task))
+
+
+def choose_score(task: Task, targets: Mapping[str, Any], wanted: str | None) -> str:
+    """The score that chooses the best state: the one wanted, or the task's own for such data.
+
+    Raises:
+        BadOption: the task has no such score.
+    """
+    names = list(task.scores(targets))
+    if wanted is not None and wanted not in names:
+        raise BadOption(f"{task.name} has no score {wanted!r} for these data", nearest(wanted, names), "data.metric")
+    return wanted or names[0]
+
+
+def _judged(task: Task, targets: Mapping[str, Any], headline: str) -> Iterator[str]:
+    """By what a run is judged, where that does not go without saying."""
+    if headline != task.headline:
+        yield f"The best state is the one with the highest {words(headline)} on validation"
+    if "positive" in targets:
+        yield f"F1 is that of {shorten(targets['positive'])!r}"
 
 
 def _must_be_as_it_was(journal: Notebook, prints: Mapping[str, str], anyway: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ class Restored:
         from peft_lab.training.evaluation import evaluate
 
         labels = self.task.encode_labels(rows, self.targets)
-        data = encode(_table(rows), labels, self.tokenizer, self.max_length)
+        data = encode(_table(rows), labels, self.tokenizer, self.max_length, self.task.by_word)
         scores = evaluate(self.built.model, data, targets=self.targets, size=batch_size, **self._means())
         assert scores is not None
         return scores
@@ -93,14 +93,15 @@ def restore(run: Run, host: Host, **changes: Any) -> Restored:
         RunProblem: the base model, the tokenizer or a plugin is missing here or is another one, or a tensor is missing,
             unexpected or of another shape.
     """
-    from peft_lab.training.weights import load_weights, saved_masks
+    from peft_lab.training.weights import load_weights, saved_masks, saved_whole
 
     must_be_installed()
     _must_be_begun(run)
     must_be_offered(run, host)
     file = run.path / WEIGHTS
     with host.blaming():
-        restored = _assemble(run, host, make_methods(host, run.recipe), saved_masks(file), changes)
+        methods = make_methods(host, run.recipe)
+        restored = _assemble(run, host, methods, saved_masks(file), changes, saved_whole(file))
         load_weights(restored.built, file)
     return restored
 
@@ -121,7 +122,12 @@ def _must_be_begun(run: Run) -> None:
 
 
 def _assemble(
-    run: Run, host: Host, methods: list[Method], masks: Mapping[str, torch.Tensor], changes: Mapping[str, Any]
+    run: Run,
+    host: Host,
+    methods: list[Method],
+    masks: Mapping[str, torch.Tensor],
+    changes: Mapping[str, Any],
+    whole: Collection[str] = (),
 ) -> Restored:
     import torch
 
@@ -147,7 +153,17 @@ def _assemble(
             must_be_same_tokenizer(run, context.tokenizer)
         targets, part = record["targets"], settings.train_head
         built = build(
-            found, methods, targets, context, recipe.seed, part, masks=masks, rows=rows, precision=place.precision
+            found,
+            methods,
+            targets,
+            context,
+            recipe.seed,
+            part,
+            masks=masks,
+            whole=whole,
+            rows=rows,
+            precision=place.precision,
+            training=False,
         )
     longest = longest_text(found, settings.max_length, methods)
     return Restored(built, task, targets, context.tokenizer, place, longest)

@@ -17,11 +17,12 @@ from peft_lab.run import LAST, WEIGHTS, Run
 from peft_lab.training.answers import artifact_fault
 from peft_lab.training.checkpoint import CHECKPOINT
 from peft_lab.training.cost import give_back
+from peft_lab.training.evaluation import CONSTANT
 from peft_lab.training.installed import must_be_installed
 from peft_lab.training.journal import FULL, Journal, claim, not_written, reopened, writing
 from peft_lab.training.preparing import Prepared, prepare
 from peft_lab.training.progress import Progress
-from pluggy_specs import Artifact
+from pluggy_specs import Artifact, Method
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,7 +175,7 @@ def _about_the_folder(journal: Journal, error: OSError) -> RunProblem | None:
 
 def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, guard: Guard, anyway: bool) -> Trained:
     """Train and write everything."""
-    from peft_lab.training import changes, cost, loop, weights
+    from peft_lab.training import changes, cost, loop, mask_record, weights
     from peft_lab.training.forecast import forecast_for
 
     began = time.perf_counter()
@@ -183,6 +184,8 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, gua
     loaded = time.perf_counter()
     weights.save_weights(built, journal.path / START)  # on disk the starting point takes no memory
     _keep(changes.trainable_by_layer(built), journal)
+    if any(type(method).masks is not Method.masks for method in built.methods):
+        _keep(mask_record.sparse_mask(built), journal)
     counts = cost.count(built)
     start = forecast_for(job, ready.encoded.get("test"), journal.record.get("forecast"))
     journal.update(
@@ -206,7 +209,7 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, gua
     elif at.best_step != at.steps:
         weights.save_weights(built, journal.path / LAST)
         weights.load_weights(built, file)
-    finals = {"validation": at.best_scores} if at.best_scores else {}
+    finals = {"validation": dict(at.best_scores)} if at.best_scores else {}
     test = ready.encoded.get("test")
     began_test = time.perf_counter()
     if test is not None and not outcome.stopped:
@@ -214,6 +217,9 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, gua
         scores = loop.score(job, test)
         if scores is not None:
             finals["test"] = scores
+    for split, scores in finals.items():
+        if scores.pop(CONSTANT, 0):
+            journal.note(f"All answers on {split} are the same: the model tells nothing apart")
     progress.update(phase="saving")
     answers = ready.answers()
     peak = job.memory.read()

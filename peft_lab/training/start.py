@@ -10,7 +10,7 @@ from peft_lab.errors import RunProblem
 from peft_lab.files import sha256_of
 from peft_lab.recipe import Recipe, Start
 from peft_lab.run import WEIGHTS, Run
-from peft_lab.training.weights import kept_tensors, put_tensors, read_tensors, saved_masks
+from peft_lab.training.weights import kept_tensors, put_tensors, read_tensors, saved_masks, saved_whole
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,11 @@ def start_from(run: Run) -> Start:
 def masks_of(start: Start) -> dict[str, torch.Tensor] | None:
     """The entries that trained in the run before; None where it had no masks, so that the methods are asked."""
     return saved_masks(Path(start.run) / WEIGHTS) or None
+
+
+def whole_of(start: Start) -> set[str]:
+    """Names of what trained whole in the run before."""
+    return saved_whole(Path(start.run) / WEIGHTS)
 
 
 def take_over(recipe: Recipe, built: Built, record: Mapping[str, Any]) -> str:

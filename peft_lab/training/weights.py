@@ -162,6 +162,11 @@ def saved_masks(file: Path) -> dict[str, torch.Tensor]:
     return {n[: -len(INDICES)]: t for n, t in read_tensors(file).items() if n.endswith(INDICES)}
 
 
+def saved_whole(file: Path) -> set[str]:
+    """Names of the tensors that a file keeps whole."""
+    return {name for name in read_tensors(file) if not name.endswith((VALUES, INDICES))}
+
+
 def _unshared(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Copy tensors that lie in another one's memory, which safetensors refuses to write."""
     seen: set[int] = set()

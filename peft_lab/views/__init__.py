@@ -8,9 +8,14 @@ from pluggy_specs import View, hookimpl
 @hookimpl
 def register_views() -> Iterator[type[View]]:
     """Offer the views that come with peft_lab; they are imported only when somebody asks for views."""
+    from peft_lab.views.adapter_activity import AdapterActivity
     from peft_lab.views.change_map import ChangeMap
     from peft_lab.views.comparison import Comparison
+    from peft_lab.views.constructs import Constructs
     from peft_lab.views.curves import Curves
+    from peft_lab.views.distance import Distance
+    from peft_lab.views.gates import Gates
+    from peft_lab.views.mask_atlas import MaskAtlas
     from peft_lab.views.trainable_map import TrainableMap
 
-    yield from (Curves, ChangeMap, TrainableMap, Comparison)
+    yield from (Curves, ChangeMap, TrainableMap, Comparison, Gates, Distance, AdapterActivity, MaskAtlas, Constructs)

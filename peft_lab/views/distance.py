@@ -1,0 +1,76 @@
+"""How far each layer went from where it started, one run or several on equal axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from peft_lab.errors import RunProblem
+from peft_lab.present.style import INK, LINES, in_figure, new_figure, shorten, tidy
+from peft_lab.views.heatmap import three_digits
+from pluggy_specs import Drawing, RunView, View
+
+MARKERS = "osD^v"
+ROOM = 0.34
+"""Inches for a layer with one run; each further run takes a third as much."""
+
+
+class Distance(View):
+    """A row for each layer: the distance from the start over the size at the start, in percent."""
+
+    name = "distance"
+    summary = "how far each layer went from its start, runs side by side"
+    needs = ("parameter-change",)
+    many = True
+
+    def draw(self, runs: Sequence[RunView]) -> Drawing:
+        """Draw the runs on the same axis."""
+        found = [_by_layer(run) for run in runs]
+        layers = list(dict.fromkeys(layer for distances in found for layer in distances))
+        if not layers:
+            names = ", ".join(run.id for run in runs)
+            raise RunProblem(
+                f"nothing moved in {names} that had a size before", f"See %peft show change-map {runs[0].id}"
+            )
+        figure = new_figure(7.2, 1.3 + ROOM * len(layers) * (1 + (len(runs) - 1) / 3))
+        axes = tidy(figure.add_subplot(), "How far each layer went", "distance from the start, % of the size there")
+        rows, said = np.arange(len(layers)), []
+        most = max(100 * value for distances in found for value in distances.values())
+        for number, (run, distances) in enumerate(zip(runs, found, strict=True)):
+            shift = (number - (len(runs) - 1) / 2) * 0.8 / max(2, len(runs))
+            values = np.array([100 * distances.get(layer, np.nan) for layer in layers])
+            name = f"{run.id} {shorten(run.recipe.method, 24)}"
+            look = {"color": LINES[number % len(LINES)], "label": in_figure(name)}
+            axes.hlines(rows + shift, 0, values, color=look["color"], linewidth=1.6)
+            axes.plot(values, rows + shift, MARKERS[number % len(MARKERS)], markersize=5, linestyle="", **look)
+            for row, value in zip(rows, values, strict=True):
+                if np.isfinite(value):
+                    place = value + 0.015 * most
+                    axes.text(place, row + shift, three_digits(value), va="center", fontsize=8, color=INK)
+            said.append(_said(name, layers, values))
+        axes.set_yticks(rows, [in_figure(f"layer {n}" if n.isdigit() else n) for n in layers])
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1.12 * most)
+        if len(runs) > 1:
+            axes.legend(fontsize=9, frameon=False, loc="best")
+        return Drawing(" ".join(said), figure)
+
+
+def _by_layer(run: RunView) -> dict[str, float]:
+    """Distance over size of each layer in which something moved."""
+    arrays = run.artifact("parameter-change").arrays
+    if "moved" not in arrays:
+        raise RunProblem(f"{run.id} was trained before distances were kept by layer", f"%peft show change-map {run.id}")
+    moved, size = (np.nansum(np.asarray(arrays[name].values, dtype=float) ** 2, axis=1) for name in ("moved", "size"))
+    labels = arrays["moved"].labels["layer"]
+    return {layer: float(np.sqrt(m / s)) for layer, m, s in zip(labels, moved, size, strict=True) if m > 0 and s > 0}
+
+
+def _said(name: str, layers: Sequence[str], values: np.ndarray) -> str:
+    if not np.isfinite(values).any():
+        return f"{name}: nothing moved that had a size before."
+    far, near = layers[int(np.nanargmax(values))], layers[int(np.nanargmin(values))]
+    places = [f"layer {n}" if n.isdigit() else f"the {n}" for n in (far, near)]
+    high, low = three_digits(float(np.nanmax(values))), three_digits(float(np.nanmin(values)))
+    return f"{name}: {places[0]} went farthest, {high} % of its size; {places[1]} least, {low} %."

@@ -1,0 +1,111 @@
+"""How far the gates of each layer's prefix are open, and how that came to differ from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from peft_lab.present.style import INK, PALETTE, PAPER, contrast, in_figure, new_figure
+from pluggy_specs import Drawing, RunView, View
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_NUMBERS = 16
+"""Virtual tokens up to which each cell has room for its number."""
+
+
+class Gates(View):
+    """Layers by virtual tokens: gates now and their change, each with fixed limits, and the factor of each layer."""
+
+    name = "gates"
+    summary = "how far each prefix gate opens, layers by virtual tokens"
+    needs = ("prefix-gates",)
+
+    def draw(self, runs: Sequence[RunView]) -> Drawing:
+        """Draw one run."""
+        (run,) = runs
+        arrays = run.artifact("prefix-gates").arrays
+        now, spread, scale = (np.asarray(arrays[n].values, dtype=float) for n in ("gate", "spread", "scale"))
+        layers, tokens = now.shape
+        panels: list[tuple[str, np.ndarray, tuple[float, float], str, Callable[[float], str]]] = [
+            ("open now, mean over texts", now, (0, 1), "cividis_r", lambda v: f"{v:.2f}".lstrip("0") or "0"),
+            ("spread over texts", spread, (0, 0.5), "Greys", lambda v: f"{v:.2f}".lstrip("0")),
+        ]
+        if "gate-at-start" in arrays:
+            moved = now - np.asarray(arrays["gate-at-start"].values, dtype=float)
+            panels.insert(1, ("change since the start", moved, (-0.5, 0.5), "PuOr", lambda v: f"{v:+.2f}"))
+        narrow = 0.42 * min(tokens, MOST_NUMBERS) + 0.9
+        figure = new_figure(1.6 + narrow * len(panels) + 0.8, 1.5 + 0.27 * layers)
+        grid = figure.add_gridspec(1, len(panels) + 1, width_ratios=[*([narrow] * len(panels)), 0.9])
+        for number, (title, values, limits, colours, text) in enumerate(panels):
+            axes = figure.add_subplot(grid[number])
+            _grid(axes, values, limits, colours, text if tokens <= MOST_NUMBERS else None)
+            axes.set_title(in_figure(title), loc="left", fontsize=10, color=INK)
+            axes.set_yticks(np.arange(layers) + 0.5, [str(n) for n in range(layers)] if not number else [""] * layers)
+            if not number:
+                axes.set_ylabel("layer", fontsize=9, color=INK)
+        _factors(figure.add_subplot(grid[len(panels)]), scale)
+        figure.suptitle(
+            in_figure(f"{run.id}, {run.recipe.method}: how far each virtual token is let in"),
+            x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK,
+        )  # fmt: skip
+        return Drawing(_said(run, now, scale), figure)
+
+
+def _said(run: RunView, now: np.ndarray, scale: np.ndarray) -> str:
+    """The main numbers in a sentence."""
+    opened = np.abs(scale) * np.nanmean(now, axis=1)
+    most, least = int(opened.argmax()), int(opened.argmin())
+    return (
+        f"{run.id}, {run.recipe.method}: factor times mean gate is highest in layer {most} ({opened[most]:.2f}) and "
+        f"lowest in layer {least} ({opened[least]:.2f}); gates start at half open."
+    )
+
+
+def _grid(
+    axes: Axes, values: np.ndarray, limits: tuple[float, float], colours: str, text: Callable[[float], str] | None
+) -> None:
+    from matplotlib import colormaps
+    from matplotlib.colors import Normalize
+
+    map_, norm = colormaps[colours], Normalize(*limits, clip=True)
+    axes.set_facecolor(PAPER)
+    picture = axes.pcolormesh(np.ma.masked_invalid(values), cmap=map_, norm=norm, edgecolor=PAPER, linewidth=0.8)
+    for (row, column), value in np.ndenumerate(values):
+        if text is not None and np.isfinite(value):
+            ink = max((INK, PAPER), key=lambda one: contrast(one, map_(norm(value))))
+            place = axes.text(column + 0.5, row + 0.5, text(value), ha="center", va="center", fontsize=7.5, color=ink)
+            place.set_in_layout(False)
+    axes.invert_yaxis()
+    every = max(1, values.shape[1] // 8)
+    at = np.arange(0, values.shape[1], every)
+    axes.set_xticks(at + 0.5, [str(n) for n in at], fontsize=8.5)
+    axes.tick_params(length=0, colors=INK, labelsize=8.5)
+    axes.set_xlabel("virtual token", fontsize=9, color=INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    bar: Any = axes.figure.colorbar(picture, ax=axes, orientation="horizontal", pad=0.02, fraction=0.06, aspect=25)
+    bar.ax.tick_params(labelsize=8, colors=INK)
+    bar.outline.set_visible(False)
+
+
+def _factors(axes: Axes, scale: np.ndarray) -> None:
+    """The factor of each layer as a bar from 1, where all start, with its number."""
+    rows = np.arange(len(scale)) + 0.5
+    axes.set_facecolor(PAPER)
+    axes.barh(rows, scale - 1, left=1, height=0.7, color=PALETTE["blue"])
+    axes.axvline(1, color=INK, linewidth=0.8)
+    low, high = min(0.0, float(scale.min())), max(2.0, float(scale.max()))
+    axes.set_xlim(low, high)
+    for row, value in zip(rows, scale, strict=True):
+        axes.text(high, row, f"{value:.2f}", ha="right", va="center", fontsize=8, color=INK).set_in_layout(False)
+    axes.set_ylim(len(scale), 0)
+    axes.set_yticks([])
+    axes.set_xticks([1], ["1"], fontsize=8.5)
+    axes.set_title("factor", loc="left", fontsize=10, color=INK)
+    axes.tick_params(length=0, colors=INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

@@ -1,0 +1,196 @@
+"""Pictures of masks: blocks with their margins, exact cells, the difference between two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from peft_lab.present.style import FAINT, INK, PALETTE, PAPER, contrast, in_figure, new_figure, shorten, tidy
+from peft_lab.views.heatmap import DARKEST, NOTHING, three_digits, wrapped
+from peft_lab.views.mask_reading import Blocks, Tensor
+
+LONGEST_TITLE = 78
+
+
+def blocks_picture(blocks: Blocks, tensor: Tensor, title: str) -> Any:
+    """Density of each block, and of rows and columns of them along the edges."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    percent = 100 * blocks.density
+    there = percent[percent > 0]
+    low, high = (float(there.min()), float(there.max())) if there.size else (0.0, 1.0)
+    norm = LogNorm(low, high) if 0 < low < high else Normalize(0, high)
+    figure, image, right, top = _with_margins(tensor, title)
+    picture = image.imshow(
+        np.ma.masked_equal(percent, 0), cmap=_colours(), norm=norm, aspect="auto", interpolation="nearest",
+        extent=(0, tensor.columns, tensor.rows, 0),
+    )  # fmt: skip
+    bar = figure.colorbar(picture, ax=right, pad=0.1, fraction=0.35, aspect=28)
+    scale = "log scale" if isinstance(norm, LogNorm) else "one density"
+    _label_bar(bar, f"% of a block that trains ({scale}; grey: none)")
+    mean = 100 * tensor.chosen / tensor.size
+    edges_down = np.minimum(np.arange(len(percent) + 1) * blocks.height, tensor.rows)
+    edges_across = np.minimum(np.arange(percent.shape[1] + 1) * blocks.width, tensor.columns)
+    if tensor.rows > 1:
+        right.stairs(100 * blocks.by_row, edges_down, orientation="horizontal", fill=True, color=PALETTE["blue"])
+        right.axvline(mean, color=INK, linewidth=1, linestyle="--")
+    top.stairs(100 * blocks.by_column, edges_across, fill=True, color=PALETTE["blue"])
+    top.axhline(mean, color=INK, linewidth=1, linestyle="--")
+    return figure
+
+
+def blocks_difference_picture(one: Blocks, other: Blocks, tensor: Tensor, title: str, scale: str) -> Any:
+    """Density of each block in the first run less that in the second."""
+    figure, image, right, top = _with_margins(tensor, title)
+    percent = 100 * (one.density - other.density)
+    norm = _both_ways(percent)
+    picture = image.imshow(
+        np.ma.masked_where((one.density == 0) & (other.density == 0), percent), cmap="PuOr", norm=norm, aspect="auto",
+        interpolation="nearest", extent=(0, tensor.columns, tensor.rows, 0),
+    )  # fmt: skip
+    bar = figure.colorbar(picture, ax=right, pad=0.1, fraction=0.35, aspect=28)
+    _label_bar(bar, f"{scale} (log scale beside 0; grey: in neither)", signed=True)
+    edges_down = np.minimum(np.arange(len(percent) + 1) * one.height, tensor.rows)
+    edges_across = np.minimum(np.arange(percent.shape[1] + 1) * one.width, tensor.columns)
+    if tensor.rows > 1:
+        difference = 100 * (one.by_row - other.by_row)
+        right.stairs(difference, edges_down, orientation="horizontal", fill=True, color=PALETTE["blue"])
+        right.axvline(0, color=INK, linewidth=1)
+    top.stairs(100 * (one.by_column - other.by_column), edges_across, fill=True, color=PALETTE["blue"])
+    top.axhline(0, color=INK, linewidth=1)
+    return figure
+
+
+def cells_picture(cells: np.ndarray, rows: slice, columns: slice, title: str) -> Any:
+    """Exact cells: those that train are dark."""
+    from matplotlib.colors import ListedColormap
+
+    height, width = cells.shape
+    side = min(0.16, 6.2 / max(height, width, 1))
+    figure = new_figure(max(4.6, 1.3 + side * width), 1.5 + max(0.5, side * height))
+    axes = figure.add_subplot()
+    axes.imshow(
+        cells, cmap=ListedColormap([NOTHING, INK]), vmin=0, vmax=1, interpolation="nearest", aspect="equal",
+        extent=(columns.start - 0.5, columns.stop - 0.5, rows.stop - 0.5, rows.start - 0.5),
+    )  # fmt: skip
+    if side >= 0.06:
+        axes.set_xticks(np.arange(columns.start, columns.stop + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(rows.start, rows.stop + 1) - 0.5, minor=True)
+        axes.grid(True, which="minor", color=PAPER, linewidth=0.6)
+    axes.tick_params(which="minor", length=0)
+    axes.tick_params(labelsize=9, colors=INK, length=2)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.set_title(in_figure(shorten(title, LONGEST_TITLE)), loc="left", fontsize=11, fontweight="bold", color=INK)
+    axes.set_xlabel("column (dark: trains)", fontsize=9, color=INK)
+    axes.set_ylabel("row", fontsize=9, color=INK)
+    for spine in axes.spines.values():
+        spine.set_color(FAINT)
+    return figure
+
+
+def strip_difference_picture(
+    difference: np.ndarray, overlap: np.ndarray, layers: list[str], kinds: list[str], title: str, scale: str
+) -> Any:
+    """Layers by module kinds: how much more the first run trains, and the overlap of the two, in every cell.
+
+    Args:
+        difference: percentage points, [layer, kind]; NaN where the model has nothing.
+        overlap: Jaccard of the entries there, from 0 to 1; NaN where neither trains any.
+    """
+    from matplotlib import colormaps
+
+    kinds_down = len(kinds) > 12 >= len(layers)
+    rows, columns = (kinds, layers) if kinds_down else (layers, kinds)
+    if kinds_down:
+        difference, overlap = difference.T, overlap.T
+    height, width = difference.shape
+    names = 0.075 * max(len(shorten(name, 32)) for name in rows)
+    figure = new_figure(max(1.4 + names + 0.86 * width, 0.4 + 0.09 * len(title)), 1.95 + 0.42 * height)
+    axes = figure.add_subplot()
+    axes.set_facecolor(PAPER)
+    axes.patch.set(hatch="////", edgecolor="#C8C8C8")
+    norm, colours = _both_ways(difference), colormaps["PuOr"]
+    picture = axes.pcolormesh(np.ma.masked_invalid(difference), cmap=colours, norm=norm, edgecolor=PAPER, linewidth=1.5)
+    for (row, column), value in np.ndenumerate(difference):
+        if np.isfinite(value):
+            same = overlap[row, column]
+            text = _signed(value) + (f"\n{100 * same:.0f} % same" if np.isfinite(same) else "\nneither")
+            ink = max((INK, PAPER), key=lambda ink: contrast(ink, colours(norm(value))))  # noqa: B023
+        else:
+            text, ink = "–", INK
+        place = axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, color=ink)
+        place.set_in_layout(False)
+    axes.set_xticks(np.arange(width) + 0.5, [wrapped(name) for name in columns], fontsize=8.5)
+    axes.set_yticks(np.arange(height) + 0.5, [in_figure(shorten(name, 32)) for name in rows], fontsize=9)
+    axes.invert_yaxis()
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0, colors=INK)
+    axes.set_title(in_figure(title), loc="left", fontsize=11, fontweight="bold", color=INK, pad=10)
+    figure.supxlabel("same: share of what either trains that both train; hatched: no such parameter", x=0.01, ha="left", fontsize=8.5, color=INK)  # fmt: skip
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    bar = figure.colorbar(picture, ax=axes, pad=0.015, fraction=0.04, aspect=30, shrink=min(1.0, 8 / height))
+    _label_bar(bar, scale, signed=True)
+    return figure
+
+
+def _with_margins(tensor: Tensor, title: str) -> tuple[Any, Any, Any, Any]:
+    """Axes for an image, for its rows at the right, for its columns on top."""
+    flat = tensor.rows == 1
+    figure = new_figure(8.0, 2.8 if flat else 5.6)
+    grid = figure.add_gridspec(2, 2, width_ratios=(5, 1.6), height_ratios=(1, 1 if flat else 4.6))
+    image = figure.add_subplot(grid[1, 0])
+    right, top = figure.add_subplot(grid[1, 1]), figure.add_subplot(grid[0, 0], sharex=image)
+    image.set_facecolor(NOTHING)
+    for axes in (right, top):
+        tidy(axes)
+        axes.locator_params(nbins=3)
+        axes.tick_params(labelsize=8.5)
+    image.tick_params(labelsize=9, colors=INK)
+    image.set_xlabel("column", fontsize=9, color=INK)
+    image.set_ylabel("" if flat else "row", fontsize=9, color=INK)
+    top.tick_params(labelbottom=False)
+    top.set_ylabel("% of a\ncolumn", fontsize=8.5, color=INK)
+    if flat:
+        image.set_yticks([])
+        right.set_axis_off()
+    else:
+        right.set_ylim(tensor.rows, 0)
+        right.set_yticks([])
+        right.set_xlabel("% of a row", fontsize=8.5, color=INK)
+    image.set_xlim(0, tensor.columns)
+    figure.suptitle(in_figure(shorten(title, LONGEST_TITLE)), x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK)  # fmt: skip
+    return figure, image, right, top
+
+
+def _colours() -> Any:
+    from matplotlib import colormaps
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("density", colormaps["cividis_r"](np.linspace(*DARKEST, 64)))
+
+
+def _both_ways(values: np.ndarray) -> Any:
+    """The same limits on both sides of 0, by logarithm away from it."""
+    from matplotlib.colors import SymLogNorm
+
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    most = float(sizes.max()) if sizes.size else 1.0
+    least = max(float(sizes.min()) if sizes.size else 1.0, most / 1000)
+    return SymLogNorm(least, vmin=-most, vmax=most)
+
+
+def _signed(value: float) -> str:
+    if value == 0:
+        return "0"
+    return ("+" if value > 0 else "−") + three_digits(abs(value))
+
+
+def _label_bar(bar: Any, text: str, *, signed: bool = False) -> None:
+    bar.set_label(in_figure(text), fontsize=9, color=INK)
+    bar.ax.tick_params(labelsize=8.5, colors=INK, which="both")
+    bar.ax.yaxis.set_major_formatter(lambda value, _: _signed(value) if signed else three_digits(value))
+    bar.ax.yaxis.set_minor_formatter("")
+    bar.outline.set_visible(False)
