@@ -1,4 +1,4 @@
-"""Constructs are what tells labels apart, by a test that holds, and the view shows them to a person who knows the field."""
+"""Constructs tell labels apart, by a test that holds, and the view shows them to a person who knows the field."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def statistics_of(inside: np.ndarray, having: np.ndarray, labelled: np.ndarray, 
 
 
 def _independence(a: np.ndarray, having: np.ndarray, size: float, texts: float) -> tuple[np.ndarray, np.ndarray]:
-    """Chi-square with one degree of freedom and its p-value; Fisher's exact test where a cell is expected to be small."""
+    """Chi-square with one degree of freedom and its p-value; Fisher's exact test where cells are small."""
     from scipy.stats import chi2
 
     b, c = having - a, size - a
