@@ -127,6 +127,8 @@ class _Loop:
         if at.done and self.moment is not None:  # a method may have drawn from the generator since the epoch began
             job.generator.set_state(self.moment.order)
         self.moment = moment_now(began, job.generator)
+        if job.accelerator.device.type == "cpu":
+            close_holes()  # the longest batch comes first, and should find no holes of shorter ones beside it
         clock = time.perf_counter()
         for group in gathered(batches, training.accumulate):
             if job.progress.stopping():
