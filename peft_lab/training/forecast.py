@@ -168,7 +168,9 @@ class Forecast:
 
 def highest_use(footprint: Footprint, ahead: Ahead) -> int:
     """Bytes at the highest moment of the whole training."""
-    return footprint.peak(ahead.first, ahead.later, [*ahead.checked, *ahead.tested])
+    checked = [*ahead.checked, *ahead.tested]
+    kernels = footprint.kernels({*ahead.first, *ahead.later, *checked})
+    return footprint.peak(ahead.first, ahead.later, checked) + kernels
 
 
 def memory_parts(footprint: Footprint, ahead: Ahead, peak: int | None = None) -> dict[str, int]:
