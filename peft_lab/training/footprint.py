@@ -110,7 +110,9 @@ class Footprint:
 
     def peak(self, first: Iterable[Shape], later: Iterable[Shape], checked: Iterable[Shape] = ()) -> int:
         """The highest use of the whole training."""
-        return max(self.highest, self.process + self.weights + self.moving(first, later, checked))
+        first, later, checked = list(first), list(later), list(checked)
+        moving = self.moving(first, later, checked) + self.kernels({*first, *later, *checked})
+        return max(self.highest, self.process + self.weights + moving)
 
     def kernels(self, shapes: Collection[Shape]) -> int:
         """What is kept for batches of so many different sizes."""

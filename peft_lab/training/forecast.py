@@ -168,9 +168,7 @@ class Forecast:
 
 def highest_use(footprint: Footprint, ahead: Ahead) -> int:
     """Bytes at the highest moment of the whole training."""
-    checked = [*ahead.checked, *ahead.tested]
-    kernels = footprint.kernels({*ahead.first, *ahead.later, *checked})
-    return footprint.peak(ahead.first, ahead.later, checked) + kernels
+    return footprint.peak(ahead.first, ahead.later, [*ahead.checked, *ahead.tested])
 
 
 def memory_parts(footprint: Footprint, ahead: Ahead, peak: int | None = None) -> dict[str, int]:
