@@ -19,15 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import keep
+from benchmarks.common import RESULTS, keep
 from peft_lab.errors import MethodRefused, RunProblem
 from peft_lab.host import Host
 from peft_lab.run import LAST, WEIGHTS, Run
 from peft_lab.testing.tiny import NEEDED
 
 IMPORTED = ("torch", "transformers", "peft", "accelerate", "datasets", "sklearn.metrics", "peft_lab.training.session")
-
-SETTINGS = {"epochs": 4, "batch_size": 8, "device": "cpu"}
+SETTINGS = {"epochs": 2, "batch_size": 8, "device": "cpu"}
 REFUSED = 3
 
 
@@ -55,11 +54,16 @@ def main(argv: list[str]) -> None:
             print(json.dumps(found), flush=True)
             return found
 
+        # Each method's row is kept at once, beside those of other methods: they may be measured on different days.
+        name = "resume" if a.precision == "fp32" else f"resume-{a.precision}"
+        kept = RESULTS / f"{name}.json"
+        rows = {r["method"]: r for r in json.loads(kept.read_text())["results"]} if kept.exists() else {}
         with ThreadPoolExecutor(a.jobs) as pool:
-            rows = list(pool.map(row, a.methods))
-    keep("resume" if a.precision == "fp32" else f"resume-{a.precision}", rows)
+            for found in pool.map(row, a.methods):
+                rows[found["method"]] = found
+                keep(name, list(rows.values()))
     print("| method | killed | of these before the first step | equal after resuming |\n|---|---|---|---|")
-    for row_ in rows:
+    for row_ in rows.values():
         result = f"{row_['equal']} of {row_['moments']}" if "equal" in row_ else "refused before training"
         print(f"| {row_['method']} | {row_.get('killed', '')} | {row_.get('early', '')} | {result} |")
 
@@ -98,13 +102,14 @@ def kills(fork: Any, folder: Path, method: str, settings: dict, moments: int, dr
         found["killed"] += 1
         found["early"] += not (path / "metrics.jsonl").exists()
         try:
-            Run(path)
+            status = Run(path).status
         except RunProblem:
             found["unreadable"] += 1
             continue
-        again = fork.Process(target=go_on, args=(folder, path.name))
-        again.start()
-        again.join()
+        if status != "finished":  # else it was killed on its way out, when all was written
+            again = fork.Process(target=go_on, args=(folder, path.name))
+            again.start()
+            again.join()
         found["equal"] += facts(path) == whole
     return found
 
