@@ -26,7 +26,7 @@ from peft_lab.run import LAST, WEIGHTS, Run
 from peft_lab.testing.tiny import NEEDED
 
 IMPORTED = ("torch", "transformers", "peft", "accelerate", "datasets", "sklearn.metrics", "peft_lab.training.session")
-SETTINGS = {"epochs": 2, "batch_size": 8, "device": "cpu"}
+SETTINGS = {"batch_size": 8, "device": "cpu"}
 REFUSED = 3
 
 
@@ -36,6 +36,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--epochs", type=float, default=2)
     parser.add_argument("--jobs", type=int, default=2, help="methods that are tried at once")
     a = parser.parse_args(argv)
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that the server forks
@@ -45,7 +46,13 @@ def main(argv: list[str]) -> None:
         model, data = ground(Path(scratch))
 
         def row(method: str) -> dict:
-            settings = {"model": str(model), "data": str(data), "precision": a.precision, **SETTINGS}
+            settings = {
+                "model": str(model),
+                "data": str(data),
+                "precision": a.precision,
+                "epochs": a.epochs,
+                **SETTINGS,
+            }
             settings |= NEEDED.get(method, {})
             draw = random.Random(f"{a.seed} {method}")
             began = time.perf_counter()
