@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +45,13 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         model, data = ground(Path(scratch))
 
-        def row(method: str) -> dict:
-            settings = {
-                "model": str(model),
-                "data": str(data),
-                "precision": a.precision,
-                "epochs": a.epochs,
-                **SETTINGS,
-            }
-            settings |= NEEDED.get(method, {})
+        def measure(method: str) -> dict:
+            settings = {**SETTINGS, "model": str(model), "data": str(data), **NEEDED.get(method, {})}
+            settings |= {"precision": a.precision, "epochs": a.epochs}
             draw = random.Random(f"{a.seed} {method}")
             began = time.perf_counter()
             found = kills(fork, Path(scratch) / method, method, settings, a.moments, draw)
-            found = {"method": method, **found, "seconds": round(time.perf_counter() - began)}
+            found = {"method": method, "epochs": a.epochs, **found, "seconds": round(time.perf_counter() - began)}
             print(json.dumps(found), flush=True)
             return found
 
@@ -66,13 +60,13 @@ def main(argv: list[str]) -> None:
         kept = RESULTS / f"{name}.json"
         rows = {r["method"]: r for r in json.loads(kept.read_text())["results"]} if kept.exists() else {}
         with ThreadPoolExecutor(a.jobs) as pool:
-            for found in pool.map(row, a.methods):
-                rows[found["method"]] = found
+            for done in as_completed([pool.submit(measure, method) for method in a.methods]):
+                rows[done.result()["method"]] = done.result()
                 keep(name, list(rows.values()))
     print("| method | killed | of these before the first step | equal after resuming |\n|---|---|---|---|")
-    for row_ in rows.values():
-        result = f"{row_['equal']} of {row_['moments']}" if "equal" in row_ else "refused before training"
-        print(f"| {row_['method']} | {row_.get('killed', '')} | {row_.get('early', '')} | {result} |")
+    for row in rows.values():
+        result = f"{row['equal']} of {row['moments']}" if "equal" in row else "refused before training"
+        print(f"| {row['method']} | {row.get('killed', '')} | {row.get('early', '')} | {result} |")
 
 
 def ground(folder: Path) -> tuple[Path, Path]:
