@@ -12,7 +12,7 @@ import tempfile
 
 from benchmarks.common import ROOT, keep
 
-METHODS = ("full", "bitfit", "lora", "peft:prefix-tuning")
+METHODS = ("full", "bitfit", "lora", "peft:prefix_tuning")
 ALLOWED = {"memory": 0.15, "seconds": 0.25, "all_seconds": 0.25}
 
 

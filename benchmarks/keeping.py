@@ -77,19 +77,19 @@ def load_all(runs: str, folders: list[str]) -> None:
     from peft_lab.training.sample_texts import sample_rows
 
     lab = Lab(runs)
-    wrong = {}
+    wrong = []
     for folder in folders:
         name = Path(folder).name
         try:
             said = str(lab.load(folder))
         except PeftLabError as error:
-            wrong[name] = str(error)
+            wrong.append([name, str(error)])
             continue
         now, then = lab.served.restored.outputs(sample_rows(False)), np.load(f"{folder}.npy")
         if not np.array_equal(now, then):
-            wrong[name] = f"outputs are {abs(now - then).max():.2g} apart"
+            wrong.append([name, f"outputs are {abs(now - then).max():.2g} apart"])
         elif "bit for bit" not in said:
-            wrong[name] = f"the card does not say that they are equal: {said}"
+            wrong.append([name, f"the card does not say that they are equal: {said}"])
     print(json.dumps(wrong))
 
 

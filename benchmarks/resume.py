@@ -15,19 +15,18 @@ import signal
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import keep
+from benchmarks.common import RESULTS, keep
 from peft_lab.errors import MethodRefused, RunProblem
 from peft_lab.host import Host
 from peft_lab.run import LAST, WEIGHTS, Run
 from peft_lab.testing.tiny import NEEDED
 
 IMPORTED = ("torch", "transformers", "peft", "accelerate", "datasets", "sklearn.metrics", "peft_lab.training.session")
-
-SETTINGS = {"epochs": 4, "batch_size": 8, "device": "cpu"}
+SETTINGS = {"batch_size": 8, "device": "cpu"}
 REFUSED = 3
 
 
@@ -37,6 +36,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--epochs", type=float, default=2)
     parser.add_argument("--jobs", type=int, default=2, help="methods that are tried at once")
     a = parser.parse_args(argv)
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that the server forks
@@ -45,23 +45,28 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         model, data = ground(Path(scratch))
 
-        def row(method: str) -> dict:
-            settings = {"model": str(model), "data": str(data), "precision": a.precision, **SETTINGS}
-            settings |= NEEDED.get(method, {})
+        def measure(method: str) -> dict:
+            settings = {**SETTINGS, "model": str(model), "data": str(data), **NEEDED.get(method, {})}
+            settings |= {"precision": a.precision, "epochs": a.epochs}
             draw = random.Random(f"{a.seed} {method}")
             began = time.perf_counter()
             found = kills(fork, Path(scratch) / method, method, settings, a.moments, draw)
-            found = {"method": method, **found, "seconds": round(time.perf_counter() - began)}
+            found = {"method": method, "epochs": a.epochs, **found, "seconds": round(time.perf_counter() - began)}
             print(json.dumps(found), flush=True)
             return found
 
+        # Each method's row is kept at once, beside those of other methods: they may be measured on different days.
+        name = "resume" if a.precision == "fp32" else f"resume-{a.precision}"
+        kept = RESULTS / f"{name}.json"
+        rows = {r["method"]: r for r in json.loads(kept.read_text())["results"]} if kept.exists() else {}
         with ThreadPoolExecutor(a.jobs) as pool:
-            rows = list(pool.map(row, a.methods))
-    keep("resume" if a.precision == "fp32" else f"resume-{a.precision}", rows)
+            for done in as_completed([pool.submit(measure, method) for method in a.methods]):
+                rows[done.result()["method"]] = done.result()
+                keep(name, list(rows.values()))
     print("| method | killed | of these before the first step | equal after resuming |\n|---|---|---|---|")
-    for row_ in rows:
-        result = f"{row_['equal']} of {row_['moments']}" if "equal" in row_ else "refused before training"
-        print(f"| {row_['method']} | {row_.get('killed', '')} | {row_.get('early', '')} | {result} |")
+    for row in rows.values():
+        result = f"{row['equal']} of {row['moments']}" if "equal" in row else "refused before training"
+        print(f"| {row['method']} | {row.get('killed', '')} | {row.get('early', '')} | {result} |")
 
 
 def ground(folder: Path) -> tuple[Path, Path]:
@@ -98,13 +103,14 @@ def kills(fork: Any, folder: Path, method: str, settings: dict, moments: int, dr
         found["killed"] += 1
         found["early"] += not (path / "metrics.jsonl").exists()
         try:
-            Run(path)
+            status = Run(path).status
         except RunProblem:
             found["unreadable"] += 1
             continue
-        again = fork.Process(target=go_on, args=(folder, path.name))
-        again.start()
-        again.join()
+        if status != "finished":  # else it was killed on its way out, when all was written
+            again = fork.Process(target=go_on, args=(folder, path.name))
+            again.start()
+            again.join()
         found["equal"] += facts(path) == whole
     return found
 

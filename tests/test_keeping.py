@@ -25,6 +25,7 @@ from peft_lab.training.restore import restore
 from peft_lab.training.sample_texts import sample_rows
 from pluggy_specs import Method
 
+ROOT = Path(__file__).parents[1]
 OWN = [n for n, o in Host(entry_points=False).offers("methods").items() if not n.startswith("peft:")]
 WITHOUT_BIASES = ("modernbert", "llama", "qwen3")
 FEW = {"max_steps": 3, "batch_size": 8, "device": "cpu", "precision": "fp32"}
@@ -148,23 +149,6 @@ def test_what_a_saved_folder_holds(bench):
     assert "nothing else does" in (ours / "README.md").read_text()
 
 
-FRESH = """
-import json, sys
-import numpy as np
-from peft_lab import Lab
-from peft_lab.training.sample_texts import sample_rows
-lab = Lab(sys.argv[1])
-wrong = []
-for folder in sys.argv[2:]:
-    shown = str(lab.load(folder))
-    now = lab.served.restored.outputs(sample_rows(False))
-    then = np.load(folder + ".npy")
-    if not np.array_equal(now, then) or "bit for bit" not in shown:
-        wrong.append([folder, float(abs(now - then).max()), shown])
-print(json.dumps(wrong))
-"""
-
-
 def test_save_fresh_process_load_same_logits(tmp_path):
     """Ours and some of PEFT on every family, each from its folder alone; ``benchmarks keeping`` tries them all."""
     folders = []
@@ -179,9 +163,8 @@ def test_save_fresh_process_load_same_logits(tmp_path):
             np.save(f"{folder}.npy", outputs(lab, run))
             folders.append(str(folder))
         shutil.rmtree(lab.folder)  # nothing but the folders is left
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH, str(tmp_path / "elsewhere"), *folders], capture_output=True, text=True
-    )
+    fresh = [sys.executable, "-m", "benchmarks.keeping", str(tmp_path / "elsewhere"), *folders]
+    done = subprocess.run(fresh, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
     assert len(list_runs(tmp_path / "elsewhere")) == len(folders)

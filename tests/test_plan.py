@@ -178,6 +178,16 @@ def test_the_first_step_needs_no_optimizer_state_and_gathered_batches_stand_on_g
     assert gathered.moving([long], [short, long]) - again == found.gradients
 
 
+@pytest.mark.parametrize(("precision", "kept"), [("bf16", footprint.KERNELS), ("fp32", 0)])
+def test_in_bf16_each_new_size_of_batch_keeps_memory(lab, precision, kept):
+    found = footprint.measure(ready_for(lab, "full", batch_size=8, precision=precision).job)
+    many, few = [(8, width) for width in range(4, 44)], [(8, 43)]
+    assert found.kernels(many) == 40 * kept
+    assert found.kernels([(8, width) for width in range(4, 1000)]) == footprint.MOST_KERNELS * kept
+    grown = found.peak([(8, 43)], many) - found.peak([(8, 43)], few)
+    assert 0 <= grown <= 39 * kept
+
+
 @pytest.mark.parametrize(("limit", "left"), [("3000", 3000 - 1000 + 50), ("max", None)])
 def test_the_limit_of_a_container_counts(tmp_path, monkeypatch, limit, left):
     group = tmp_path / "cgroup" / "box"

@@ -54,13 +54,12 @@ class Using(Bench):
         """
         from peft_lab.keeping.in_use import read, run_of
 
-        if texts and LIKE_A_RUN.fullmatch(str(what)):
-            return self.run(what), texts  # whatever is in use, and whether or not it can be read
-        stack = read(self.folder)
+        like_a_run = LIKE_A_RUN.fullmatch(str(what))
+        # What is in use is read only where it matters: its file may be damaged.
         try:
             run = self.run(what)
         except (RunProblem, OSError) as error:  # a long text is no name of a file
-            if LIKE_A_RUN.fullmatch(str(what)) or (texts and not stack):
+            if like_a_run or (not (stack := read(self.folder)) and texts):
                 raise
             if not stack:
                 said = error.message if isinstance(error, RunProblem) else "no run is named"
@@ -69,7 +68,7 @@ class Using(Bench):
             return run_of(stack[-1], self.folder), (str(what), *texts)
         if texts:
             return run, texts
-        if stack and not LIKE_A_RUN.fullmatch(str(what)):
+        if not like_a_run and (stack := read(self.folder)):
             raise BadOption(
                 f"{what!r} names {run.id}, and may be meant as a text for {stack[-1].run}",
                 f'Say which: predict {stack[-1].run} "{what}", or predict {run.id} "..."',

@@ -130,6 +130,7 @@ class _Loop:
         if at.done and self.moment is not None:  # a method may have drawn from the generator since the epoch began
             job.generator.set_state(self.moment.order)
         self.moment = moment_now(began, job.generator)
+        self.close_holes()  # the longest batch comes first, and should find no holes of shorter ones beside it
         clock = time.perf_counter()
         for group in gathered(batches, training.accumulate):
             if job.progress.stopping():
@@ -167,10 +168,15 @@ class _Loop:
         at.shown_loss = loss if at.shown_loss is None else 0.9 * at.shown_loss + 0.1 * loss
         if self.proof.watching:
             self.proof.after_step()
-        if at.steps % HOLES_EVERY == 0 and job.accelerator.device.type == "cpu":
-            close_holes()
+        if at.steps % HOLES_EVERY == 0:
+            self.close_holes()
         job.memory.sample()
         return loss
+
+    def close_holes(self) -> None:
+        """Give back what lies free between tensors, where they lie in the memory of the process."""
+        if self.job.accelerator.device.type == "cpu":
+            close_holes()
 
     def tell(self, loss: float, seconds: float) -> None:
         """Say where the training is, on disk and to whoever watches."""

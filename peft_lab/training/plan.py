@@ -14,6 +14,7 @@ from peft_lab.training.cost import count, give_back
 from peft_lab.training.fitting import what_fits
 from peft_lab.training.forecast import Forecast, Start, forecast_for, memory_parts
 from peft_lab.training.installed import must_be_installed
+from peft_lab.training.loop import HOLES_EVERY
 from peft_lab.training.preparing import prepare
 from peft_lab.training.probe import Probed, probe
 from peft_lab.training.progress import Progress
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from peft_lab.host import Host
     from peft_lab.present.picture import Picture
     from peft_lab.training.build import Built
-
-GROWS, MANY = 0.2, 20
-"""On a CPU, what a process grows by in a training of many steps, in parts of the activations: batches of ever new sizes
-do not quite fit into what earlier ones left. Measured on minilm: 0.1 to 0.4."""
 
 
 class Draft:
@@ -152,13 +149,14 @@ def _forecast(start: Start, probed: Probed | None) -> Forecast:
     memory = memory_parts(start.footprint, ahead)
     if probed is not None:
         memory["peak"] = max(memory["peak"], probed.peak)
-        if start.footprint.device == "cpu" and len(ahead.steps) > MANY:
-            memory["peak"] += round(GROWS * memory["activations"])
     if probed is None:
         return Forecast("plan", len(ahead.steps), memory)
     rest = ahead.steps[1:]
     seconds = probed.longest + probed.step.total(len(rest), float(rest.sum()))
+    seconds += probed.new_step * len(set(ahead.later) - set(ahead.first))
+    seconds += probed.holes * (len(ahead.steps) // HOLES_EVERY)
     evaluation = probed.evaluation.total(ahead.evaluated_batches, ahead.evaluated_tokens)
+    evaluation += probed.new_evaluation * len({*ahead.checked, *ahead.tested})
     return Forecast("plan", len(ahead.steps), memory, seconds, evaluation)
 
 

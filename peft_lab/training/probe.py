@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from peft_lab.training.cost import close_holes
 from peft_lab.training.forecast import Ahead, Line, line_through
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from peft_lab.training.loop import Job
     from pluggy_specs import Batch
 
-LONG_ENOUGH = 10.0
-"""Seconds after which no further usual step is tried."""
+LONG_ENOUGH = 5.0
+"""Seconds after which no further kind of usual step is tried. Each is then done once more."""
 USUAL = (0.5, 0.99, 0.1, 0.95, 0.85, 0.3)
 """Which steps are tried: places among all steps, sorted by tokens, the most telling first. Long ones are among them,
 because batches of other sizes do not quite fit into the memory that the longest one has left."""
@@ -36,6 +37,12 @@ class Probed:
     """Seconds of a step by its tokens."""
     evaluation: Line
     """Seconds of an evaluation batch by its tokens."""
+    new_step: float
+    """Seconds that a step takes more where batches of its rows and width are met for the first time."""
+    new_evaluation: float
+    """The same of an evaluation batch."""
+    holes: float
+    """Seconds that it takes to close holes, and for the step behind it to fill memory again."""
     longest: float
     """Seconds of the first step, in which kernels are prepared."""
 
@@ -48,20 +55,40 @@ def probe(job: Job, ahead: Ahead, test: Encoded | None = None) -> Probed:
     job.built.model.train()
     optimizer = make_optimizer(job.built, job.training)
     longest, _ = _step(job, optimizer, ahead.opening)
-    points = []
+    groups, firsts = [], []
     for number, place in enumerate(USUAL[: len(ahead.steps) - 1]):
         if number >= FEWEST and time.perf_counter() > until:
             break
-        group = _like(job, ahead, place)
-        _step(job, optimizer, group)  # the first step of a shape prepares it, and is no measure of the others
-        points.append(_step(job, optimizer, group)[::-1])
+        groups.append(_like(job, ahead, place))
+        firsts.append(_step(job, optimizer, groups[-1])[0])
+    # Each again, behind another one as in training: a step that follows its like finds memory cut to its measure.
+    points = [_step(job, optimizer, group)[::-1] for group in groups]
+    new = [max(0.0, first - seconds) for first, (_, seconds) in zip(firsts, points, strict=True)]
+    holes = _holes(job, optimizer, groups[0], points[0][1]) if groups else 0.0
     if len(ahead.steps) > len(job.train) / (job.training.batch_size * job.training.accumulate):
         seconds, tokens = _step(job, optimizer, ahead.opening)  # met again, now with the optimizer's state
         points.append((tokens, seconds))
-    evaluation = _evaluation(job, [data for data in (job.validation, test) if data is not None])
+    evaluation, new_evaluation = _evaluation(job, [data for data in (job.validation, test) if data is not None])
     job.memory.sample()
-    step = line_through(points) if points else Line(longest, 0.0)
-    return Probed(job.memory.read(), step, evaluation, longest)
+    return Probed(
+        peak=job.memory.read(),
+        step=line_through(points) if points else Line(longest, 0.0),
+        evaluation=evaluation,
+        new_step=float(np.median(new)) if new else 0.0,
+        new_evaluation=new_evaluation,
+        holes=holes,
+        longest=longest,
+    )
+
+
+def _holes(job: Job, optimizer: torch.optim.Optimizer, group: Sequence[np.ndarray], usual: float) -> float:
+    """What closing holes costs, with the step behind it against the same step without."""
+    if job.accelerator.device.type != "cpu":
+        return 0.0
+    began = _now(job)
+    close_holes()
+    _step(job, optimizer, group)
+    return max(0.0, _now(job) - began - usual)
 
 
 def _step(job: Job, optimizer: torch.optim.Optimizer, chosen: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -88,26 +115,28 @@ def _like(job: Job, ahead: Ahead, place: float) -> list[np.ndarray]:
     return [order[end - size : end]] * training.accumulate
 
 
-def _evaluation(job: Job, splits: Sequence[Encoded]) -> Line:
-    """Seconds of evaluation batches: the longest, one from the middle and the last one."""
+def _evaluation(job: Job, splits: Sequence[Encoded]) -> tuple[Line, float]:
+    """Seconds of evaluation batches: the longest, one from the middle and the last one; and more for new ones."""
     import torch
 
     from peft_lab.training.batches import in_order_of_length
 
     job.built.model.eval()
-    points = []
+    points, new = [], []
     for data in splits[:1]:
         batches = list(in_order_of_length(data.lengths, job.training.eval_batch_size))
         chosen = dict.fromkeys((0, len(batches) // 2, len(batches) - 1))
-        for number in chosen:
-            for _ in range(2):
-                began = _now(job)
-                batch = job.batcher.batch(data, batches[number])
-                with torch.inference_mode(), job.accelerator.autocast():
-                    _answer(job, batch)
-                seconds = _now(job) - began
-            points.append((float(batch["input_ids"].numel()), seconds))
-    return line_through(points) if points else Line(0.0, 0.0)
+        taken: dict[int, list[float]] = {number: [] for number in chosen}
+        for number in (*chosen, *chosen):
+            began = _now(job)
+            batch = job.batcher.batch(data, batches[number])
+            with torch.inference_mode(), job.accelerator.autocast():
+                _answer(job, batch)
+            taken[number].append(_now(job) - began)
+        for number, (first, second) in taken.items():
+            points.append((float(len(batches[number]) * data.lengths[batches[number]].max()), second))
+            new.append(max(0.0, first - second))
+    return (line_through(points), float(np.median(new))) if points else (Line(0.0, 0.0), 0.0)
 
 
 def _answer(job: Job, batch: Batch) -> None:
