@@ -93,7 +93,10 @@ def spelled(constructs, label):
 
 def test_planted_constructs_lead_and_a_neutral_word_is_not_among_them(found):
     assert spelled(found, 0)[0] == (2, "alpha", "beta")
-    assert spelled(found, 1)[:2] in ([(2, "beta", "alpha"), (0, "gamma", "delta")], [(0, "gamma", "delta"), (2, "beta", "alpha")])
+    assert spelled(found, 1)[:2] in (
+        [(2, "beta", "alpha"), (0, "gamma", "delta")],
+        [(0, "gamma", "delta"), (2, "beta", "alpha")],
+    )
     assert not any("common" in one for label in (0, 1) for one in spelled(found, label))
     assert not any(one[0] == 1 for label in (0, 1) for one in spelled(found, label))  # single words tell nothing
 
@@ -127,7 +130,9 @@ def test_labels_that_nothing_tells_apart_are_refused():
         find_constructs(model_of("a", "b"), context, most=8, false_discovery=0.01, reach=3)
 
 
-@pytest.mark.parametrize(("inside", "having", "size", "texts"), [(60, 100, 200, 500), (9, 10, 40, 400), (1, 12, 30, 90)])
+@pytest.mark.parametrize(
+    ("inside", "having", "size", "texts"), [(60, 100, 200, 500), (9, 10, 40, 400), (1, 12, 30, 90)]
+)
 def test_statistics_are_those_of_the_textbook(inside, having, size, texts):
     table = [[inside, having - inside], [size - inside, texts - having - size + inside]]
     args = np.array([[float(inside)]]), np.array([float(having)]), np.array([float(size)]), texts
@@ -153,7 +158,10 @@ def test_a_word_that_only_one_label_has_is_sure_however_rare_the_label():
 def test_special_tokens_and_padding_are_no_constructs_and_are_not_reached_over():
     tokenizer = tokenizer_of(["left", "right", *NOISE])
     draw = random.Random(2)
-    first = [[" ".join([*draw.choices(NOISE, k=3), "left"]), " ".join(["right", *draw.choices(NOISE, k=3)])] for _ in range(80)]
+    first = [
+        [" ".join([*draw.choices(NOISE, k=3), "left"]), " ".join(["right", *draw.choices(NOISE, k=3)])]
+        for _ in range(80)
+    ]
     second = [[" ".join(draw.choices(NOISE, k=4)), " ".join(draw.choices(NOISE, k=4))] for _ in range(80)]
     labels = [0] * 80 + [1] * 80
     context = context_of([*first, *second], labels, tokenizer)
@@ -195,13 +203,19 @@ def test_positions_are_those_of_the_constructs_and_not_what_lies_between(found):
     assert len(keep) == 2
     only = type(found)(**{**vars(found), "found": keep})
     marked = only.positions(batch)
-    shown = [[t for t, on in zip(tokenizer.convert_ids_to_tokens(ids), row, strict=True) if on] for ids, row in zip(batch["input_ids"].tolist(), marked, strict=True)]
+    shown = [
+        [t for t, on in zip(tokenizer.convert_ids_to_tokens(ids), row, strict=True) if on]
+        for ids, row in zip(batch["input_ids"].tolist(), marked, strict=True)
+    ]
     assert shown == [["alpha", "beta", "gamma", "delta"], []]
 
 
 def test_what_the_same_texts_have_is_said_once():
     draw = random.Random(4)
-    texts = [" ".join([*draw.choices(NOISE, k=3), *(["lost", "card"] if row % 2 else []), *draw.choices(NOISE, k=3)]) for row in range(100)]
+    texts = [
+        " ".join([*draw.choices(NOISE, k=3), *(["lost", "card"] if row % 2 else []), *draw.choices(NOISE, k=3)])
+        for row in range(100)
+    ]
     tokenizer = tokenizer_of(["lost", "card", *NOISE])
     context = context_of(texts, [row % 2 for row in range(100)], tokenizer)
     constructs = find_constructs(model_of("no", "yes"), context, most=8, false_discovery=0.05, reach=5)
@@ -269,7 +283,10 @@ def test_hostile_and_wide_text_is_only_text(tmp_path, found):
     artifact = constructs_artifact(found)
     arrays = dict(artifact.arrays)
     for name in arrays:
-        labels = {axis: [words[n % len(words)] + str(n) for n in range(len(names))] for axis, names in arrays[name].labels.items()}
+        labels = {
+            axis: [words[n % len(words)] + str(n) for n in range(len(names))]
+            for axis, names in arrays[name].labels.items()
+        }
         arrays[name] = type(arrays[name])(arrays[name].values, arrays[name].axes, labels)
     run = run_with(tmp_path, type(artifact)(artifact.kind, arrays))
     html = render(View().draw([run]))._repr_html_()

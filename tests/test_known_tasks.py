@@ -470,7 +470,11 @@ def test_what_becomes_of_choices_and_spans() -> None:
 
 @pytest.mark.parametrize(
     ("name", "repository", "config"),
-    [("glue/cola", "nyu-mll/glue", "cola"), ("superglue/copa", "aps/super_glue", "copa"), ("wnut17", "leondz/wnut_17", "")],
+    [
+        ("glue/cola", "nyu-mll/glue", "cola"),
+        ("superglue/copa", "aps/super_glue", "copa"),
+        ("wnut17", "leondz/wnut_17", ""),
+    ],
 )
 def test_the_library_loads_them(name: str, repository: str, config: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through ``datasets`` itself, from a folder that stands where it would look on the hub."""

@@ -64,7 +64,9 @@ def test_blocks_and_cells_count_exactly(shape):
     blocks = blocks_of(tensor)
     assert max(blocks.density.shape) <= 128
     for (row, column), density in np.ndenumerate(blocks.density):
-        part = dense[row * blocks.height : (row + 1) * blocks.height, column * blocks.width : (column + 1) * blocks.width]
+        part = dense[
+            row * blocks.height : (row + 1) * blocks.height, column * blocks.width : (column + 1) * blocks.width
+        ]
         assert density == pytest.approx(part.mean())
     for row, density in enumerate(blocks.by_row):
         assert density == pytest.approx(dense[row * blocks.height : (row + 1) * blocks.height].mean())

@@ -118,7 +118,7 @@ def test_gates_open_close_and_cost_what_they_should():
     noise = torch.rand(20_000).clamp(1e-4, 1 - 1e-4)
     assert (gate(torch.full((20_000,), OPEN), noise) == 1).float().mean() > 0.95
     costs = [float(expected_open(torch.full((10,), a))) for a in (5.0, 1.0, 0.0, -4.0)]
-    assert costs == sorted(costs, reverse=True) and 0 < costs[-1] and costs[0] < 10
+    assert costs == sorted(costs, reverse=True) and costs[-1] > 0 and costs[0] < 10
 
 
 def test_learned_differences_leave_the_model_as_it_was(tmp_path):

@@ -127,9 +127,7 @@ def test_restricted_gradients_add_up_over_disjoint_tokens(tmp_path):
         torch.einsum("bto,bti,bt->boi", caught["y"].grad, caught["x"], mask.float()) for mask in (split, ~split)
     ]
     weights = {f"{name}.weight": model.get_parameter(f"{name}.weight")}
-    for mask, gradient in zip(
-        (split, ~split, split | ~split), (*gradients, gradients[0] + gradients[1]), strict=True
-    ):
+    for mask, gradient in zip((split, ~split, split | ~split), (*gradients, gradients[0] + gradients[1]), strict=True):
         context.batches = lambda count: iter([batch])
         score = squared_gradients(model, context, weights, 8, lambda _, mask=mask: mask)
         expected = gradient.square().mean(0)

@@ -160,11 +160,20 @@ def test_numbers_are_learned_standardised_and_told_in_their_units() -> None:
 
 def test_entities_are_scored_as_wholes() -> None:
     task = Tagging()
-    rows = [{"text": "x " * 8, "label": "B-x I-x O B-x O B-y I-y O".split()}]
+    rows = [{"text": "x " * 8, "label": ["B-x", "I-x", "O", "B-x", "O", "B-y", "I-y", "O"]}]
     targets = task.targets(rows)
     names = ["B-x", "B-y", "I-x", "I-y", "O"]
     assert targets == {"labels": names, "entities": True}
-    told = "B-x I-x O B-x I-x I-y I-y O".split()  # the first is right; the second too long; the third begins with I-
+    told = [
+        "B-x",
+        "I-x",
+        "O",
+        "B-x",
+        "I-x",
+        "I-y",
+        "I-y",
+        "O",
+    ]  # the first is right; the second too long; the third begins with I-
     outputs = np.eye(5)[[names.index(tag) for tag in told]]
     scores = task.metrics([outputs], task.encode_labels(rows, targets), targets)
     assert scores == {
@@ -337,7 +346,7 @@ def test_tagging_learns_entities_and_keeps_what_it_learned(tags: Run, lab: Lab) 
 
 def test_entities_are_predicted_word_by_word(tags: Run, lab: Lab) -> None:
     shown = lab.predict(tags.id, "the red ship is on a gull", top=2)
-    assert [row[0] for row in shown.rows] == "the red ship is on a gull".split()
+    assert [row[0] for row in shown.rows] == ["the", "red", "ship", "is", "on", "a", "gull"]
     assert [row[1] for row in shown.rows] == ["O", "B-thing", "I-thing", "O", "O", "O", "B-bird"]
     assert shown.note.startswith("red ship (thing), gull (bird). By run-")
     assert all(len(row[3].split(", ")) == 1 for row in shown.rows)

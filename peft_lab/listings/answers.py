@@ -30,7 +30,11 @@ def predictions(run: Run, rows: Sequence[Mapping[str, str]], answers: Sequence[R
 
 
 def word_predictions(
-    run: Run, rows: Sequence[Mapping[str, str]], answer: Callable[[np.ndarray], Sequence[Ranked]], outputs: Any, top: int
+    run: Run,
+    rows: Sequence[Mapping[str, str]],
+    answer: Callable[[np.ndarray], Sequence[Ranked]],
+    outputs: Any,
+    top: int,
 ) -> Table:
     """The likeliest labels of each word of each text, and the entities they make.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
+from os.path import commonpath
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ class Words:
             if text.endswith("\ufffd") and end < len(names):
                 shown.append("")
                 continue
-            shown.append(text[len(commonprefix([before, text])) :])
+            shown.append(text[len(commonpath([before, text])) :])
             before = text
         return shown
 

@@ -29,10 +29,7 @@ def gate(alpha: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor
     """The gates z, with uniform noise while they are learned and without where they are read."""
     import torch
 
-    if noise is None:
-        spread = torch.sigmoid(alpha)
-    else:
-        spread = torch.sigmoid(torch.log(noise) - torch.log1p(-noise) + alpha)
+    spread = torch.sigmoid(alpha) if noise is None else torch.sigmoid(torch.log(noise) - torch.log1p(-noise) + alpha)
     return (spread * (HIGH - LOW) + LOW).clamp(0, 1)
 
 
@@ -63,7 +60,9 @@ class _Gated:
 
         used = {}
         for name, weight in self.weights.items():
-            z = gate(self.alpha[name], _noise(self.alpha[name])) * gate(self.of_tensor[name], _noise(self.of_tensor[name]))
+            z = gate(self.alpha[name], _noise(self.alpha[name])) * gate(
+                self.of_tensor[name], _noise(self.of_tensor[name])
+            )
             used[name] = weight.detach() + z * self.difference[name]
         return torch.func.functional_call(self.model, used, args, kwargs)
 

@@ -65,9 +65,7 @@ def _mean_gradients(model: torch.nn.Module, context: MethodContext, weights: Wei
     return {name: total.div_(max(1, seen)) for name, total in sums.items()}
 
 
-def _by_chance(
-    model: torch.nn.Module, context: MethodContext, weights: Weights, granularity: Granularity
-) -> Scores:
+def _by_chance(model: torch.nn.Module, context: MethodContext, weights: Weights, granularity: Granularity) -> Scores:
     import torch
 
     along = units_along(model)

@@ -36,7 +36,7 @@ def relative_gradients(
     """
     import torch
 
-    sums = {part: 0.0 for part in parts}
+    sums = dict.fromkeys(parts, 0.0)
     squares = {part: torch.zeros((), device=context.device) for part in parts}
     trained, count = model.training, 0
     handles = []

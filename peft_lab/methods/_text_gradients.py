@@ -77,7 +77,9 @@ def _add_products(flat: Sequence[Call], chosen: Chosen, turned: bool, total: tor
     for places in chosen.places:
         if not len(places):
             continue
-        parts = [(given[places].T @ back[places]) if turned else (back[places].T @ given[places]) for given, back in flat]
+        parts = [
+            (given[places].T @ back[places]) if turned else (back[places].T @ given[places]) for given, back in flat
+        ]
         gradient = parts[0] if len(parts) == 1 else sum(parts)
         total.addcmul_(gradient, gradient)
 

@@ -38,7 +38,9 @@ class SelectiveOptions(Options):
     )
     count_head: bool = Field(False, description="count the head as part of that share, as FISH does")
     texts: int | None = Field(
-        None, ge=1, description=f"training texts looked at to choose; unset: {FISH_TEXTS} with fish, else all of them once"
+        None,
+        ge=1,
+        description=f"training texts looked at to choose; unset: {FISH_TEXTS} with fish, else all of them once",
     )
 
 

@@ -108,9 +108,7 @@ def find_word_columns(sample: Mapping[str, Sequence[Any]], spec: DataSpec) -> Co
     return Columns(text, None, label, _guessed({"text": text, "label": label}, named, sample))
 
 
-def _named_right(
-    named: Mapping[str, str | None], sample: Mapping[str, Sequence[Any]], spec: DataSpec
-) -> list[str]:
+def _named_right(named: Mapping[str, str | None], sample: Mapping[str, Sequence[Any]], spec: DataSpec) -> list[str]:
     """The columns that a person named, once it is known that they are there and differ."""
     for role, name in named.items():
         if name is not None and name not in sample:

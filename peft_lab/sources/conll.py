@@ -50,7 +50,9 @@ def read_conll(path: Path) -> tuple[datasets.Dataset, list[str]]:
         lines_ = "line" if found.documents == 1 else "lines"
         notes.append(f"{found.documents} {DOCUMENT} {lines_} of {path.name} passed over")
     if found.comments:
-        notes.append(f"{found.comments} comment {'line' if found.comments == 1 else 'lines'} of {path.name} passed over")
+        notes.append(
+            f"{found.comments} comment {'line' if found.comments == 1 else 'lines'} of {path.name} passed over"
+        )
     width = len(found.rows[0][0]) if found.rows else 2
     word = 0
     if width > 2 and _counts(found.rows):

@@ -46,9 +46,7 @@ def find_data(spec: DataSpec, host: Host) -> tuple[dict[str, Found], DataSpec, l
     return turned, known.fit(spec), [*known.notes, *notes]
 
 
-def _found(
-    spec: DataSpec, offered: Iterable[str], known: KnownTask | None
-) -> tuple[dict[str, Found], list[str]]:
+def _found(spec: DataSpec, offered: Iterable[str], known: KnownTask | None) -> tuple[dict[str, Found], list[str]]:
     """Return raw splits from disk, or else from the hub."""
     path = Path(spec.source).expanduser()
     suffix = path.suffix.lower()

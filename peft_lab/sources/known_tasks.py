@@ -206,9 +206,7 @@ _TABLE = (
         "tagging",
         "ner_tags",
     ),
-    KnownTask(
-        "wnut_17", (("leondz/wnut_17", None, EXPORT),), "tokens", None, ("entity_f1",), "tagging", "ner_tags"
-    ),
+    KnownTask("wnut_17", (("leondz/wnut_17", None, EXPORT),), "tokens", None, ("entity_f1",), "tagging", "ner_tags"),
 )
 TASKS: Mapping[str, KnownTask] = {task.name: task for task in _TABLE}
 OWNERS = frozenset(("nyu-mll", "aps", "lhoestq", "eriktks", "leondz"))

@@ -76,9 +76,7 @@ class Tagging(Task):
         names = [*targets["labels"], OUTSIDE if targets["entities"] else ""]
         gold = [np.asarray(row) for row in labels]
         found = [_best(row, missing=len(names) - 1) for row in outputs]
-        flat_gold, flat_found = (
-            [names[i] for i in np.concatenate(rows)] if rows else [] for rows in (gold, found)
-        )
+        flat_gold, flat_found = ([names[i] for i in np.concatenate(rows)] if rows else [] for rows in (gold, found))
         scores = {"accuracy": float(np.mean(np.array(flat_gold) == np.array(flat_found)))}
         if targets["entities"]:
             told = [[[names[i] for i in row] for row in rows] for rows in (gold, found)]

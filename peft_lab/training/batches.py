@@ -98,9 +98,7 @@ class Encoded:
         return said
 
 
-def encode(
-    rows: Any, labels: Sequence[Any], tokenizer: Any, max_length: int, by_word: bool = False
-) -> Encoded:
+def encode(rows: Any, labels: Sequence[Any], tokenizer: Any, max_length: int, by_word: bool = False) -> Encoded:
     """Tokenise texts or text pairs, cut to ``max_length`` tokens, a batch of texts at a time.
 
     Args:

@@ -33,7 +33,9 @@ def sparse_mask(built: Built) -> Artifact:
         total[cells[name]] += parameter.numel()
     names = [name for name, parameter in own.items() if parameter.requires_grad]
     listed = [parts[name].cpu().numpy() for name in names if name in parts]
-    shapes = [(1, p.numel()) if p.ndim < 2 else (p.shape[0], p[0].numel()) for p in map(own.get, names) if p is not None]
+    shapes = [
+        (1, p.numel()) if p.ndim < 2 else (p.shape[0], p[0].numel()) for p in map(own.get, names) if p is not None
+    ]
     columns = {
         "chosen": np.array([len(parts[n]) if n in parts else own[n].numel() for n in names], dtype=np.int64),
         "whole": np.array([n not in parts for n in names], dtype=np.bool_),

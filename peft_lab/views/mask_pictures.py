@@ -117,7 +117,7 @@ def strip_difference_picture(
         if np.isfinite(value):
             same = overlap[row, column]
             text = _signed(value) + (f"\n{100 * same:.0f} % same" if np.isfinite(same) else "\nneither")
-            ink = max((INK, PAPER), key=lambda ink: contrast(ink, colours(norm(value))))  # noqa: B023
+            ink = max((INK, PAPER), key=lambda ink: contrast(ink, colours(norm(value))))
         else:
             text, ink = "–", INK
         place = axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, color=ink)
