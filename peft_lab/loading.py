@@ -38,7 +38,7 @@ HOOKS = (*(f"register_{kind}" for kind in KINDS), *INFORMING)
 BLOCK = "PEFT_LAB_BLOCK"
 OWN = "peft_lab"
 
-QUESTIONS = ("attach", "prepare", "adapt_tokenizer", "masks", "weigh_tokens", "penalty")
+QUESTIONS = ("attach", "prepare", "adapt_tokenizer", "masks", "settle", "rates", "pull", "weigh_tokens", "penalty")
 """A method that answers none of these would train nothing and look as if it had."""
 NEEDED = {"views": "draw", "executors": "train_each"}
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(:[a-z0-9]+([-_][a-z0-9]+)*)?")

@@ -134,6 +134,10 @@ def compose(
     """
     defaults = dict(defaults or {})
     classes = [host.find("methods", name.strip()) for name in names.split("+")]
+    if all(cls.companion for cls in classes):
+        raise BadOption(
+            f"{names} trains nothing of its own", f"Join it to a method that does: {classes[0].companion}+{names}"
+        )
     options, training, seed = _sort_out(classes, settings)
     for cls in classes:
         options[cls.name] = _from_run(cls, options[cls.name], find_run)

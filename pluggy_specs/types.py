@@ -94,6 +94,9 @@ class Method:
     Options: ClassVar[type[BaseModel]] = Options
     training: ClassVar[Mapping[str, Any]] = {}
     """Training settings used where the person says nothing: ``{"learning_rate": 1e-3}``."""
+    companion: ClassVar[str] = ""
+    """Of a method that trains nothing of its own, but holds or changes what others train: one it goes with, such as
+    ``full``. Alone it is refused."""
     peft_config: Any = None
     """Set by :meth:`attach` of a method that is one tuner of Hugging Face PEFT: its config. What was trained is then
     saved in PEFT's own layout."""
@@ -167,8 +170,11 @@ class RunView(Protocol):
     """A run as a view sees it: results on disk, readable without torch."""
 
     id: str
-    recipe: Any
     path: Path
+
+    @property
+    def recipe(self) -> Any:
+        """What was asked for: ``model``, ``data``, ``methods`` and ``training``."""
 
     @property
     def status(self) -> str:

@@ -11,6 +11,7 @@ from test_views import put
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig
 
 from peft_lab.errors import BadOption, MethodRefused, PeftLabError
+from peft_lab.keeping.rolling_back import roll_back
 from peft_lab.methods.adapter import Adapter, AdapterOptions, insert, remove, switched_off
 from peft_lab.present import render
 from peft_lab.run import WEIGHTS
@@ -20,6 +21,7 @@ from peft_lab.testing.tiny import SIZES
 from peft_lab.training.anatomy import head_names
 from peft_lab.training.masks import freeze
 from peft_lab.training.restore import restore, untrained
+from peft_lab.training.sample_texts import sample_rows
 from peft_lab.training.weights import read_tensors
 from peft_lab.views.adapter_activity import AdapterActivity
 
@@ -383,6 +385,32 @@ def test_a_run_keeps_adapters_and_head_only_and_the_base_comes_back(tmp_path):
     head = base.state_dict()
     model.load_state_dict({n: t for n, t in head.items() if "pooler" in n or "classifier" in n}, strict=False)
     assert np.array_equal(restored.outputs(rows), plain.outputs(rows))
+
+
+def test_two_runs_take_turns_on_one_base(tmp_path):
+    lab = tiny_lab(tmp_path)
+    file = tmp_path / "tiny-bert" / "model.safetensors"
+    untouched = file.read_bytes()
+    settings = {"epochs": 1, "batch_size": 8, "device": "cpu", "precision": "fp32", "learning_rate": 1e-2}
+    lab.train("adapter", **settings, init="normal", layer_norm=True)
+    lab.train("adapter", **settings, placement="pfeiffer")
+    rows = sample_rows(False)
+    base = untrained(lab.run("run-1"), lab.host).outputs(rows)
+    answers = {name: restore(lab.run(name), lab.host).outputs(rows) for name in ("run-1", "run-2")}
+    assert not np.allclose(answers["run-1"], answers["run-2"], atol=1e-3)
+    texts = [row["text"] for row in rows]
+    told = {name: lab.predict(name, *texts).rows for name in answers}
+    for name in ("run-1", "run-2", "run-1"):
+        assert np.array_equal(lab.serve(lab.run(name)).outputs(rows), answers[name])
+        lab.load(name)
+        assert lab.predict(*texts).rows == told[name]
+        assert np.array_equal(lab.serve(lab.run(name)).outputs(rows), answers[name])
+    for name in ("run-2", "run-1"):  # back, the way they came
+        back = roll_back(lab.folder, lab.host)
+        assert back.now.id == name and np.array_equal(back.restored.outputs(rows), answers[name])
+    back = roll_back(lab.folder, lab.host)
+    assert back.now is None and np.array_equal(back.restored.outputs(rows), base)
+    assert file.read_bytes() == untouched
 
 
 def test_in_bf16_with_the_base_held_in_it(tmp_path):

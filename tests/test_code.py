@@ -72,7 +72,11 @@ CASES = {
     "peft:ia3": {"learning_rate": 1e-2},
     "peft:prefix_tuning": {"num_virtual_tokens": 4},
     "bitfit+lora": {"accumulate": 3, "max_steps": 9},
+    "layers": {"count": 1},
+    "layers+lora": {"layers.layers": (1,), "max_steps": 9},
     "some-entries": {"weight_decay": 0.5, "learning_rate": 1e-2},
+    "sparse": {"density": 0.05, "learning_rate": 1e-2},
+    "selective": {"by": "child-task", "max_steps": 9},
 }
 RUNNER = """
 import contextlib, io, os, runpy, sys
@@ -250,6 +254,19 @@ def test_what_cannot_be_plain_is_refused_with_the_reason(lab, method, why):
         lab.code(run.id)
     said = str(caught.value)
     assert why in said and f"%peft merge {run.id}" in said and f"{run.id}/run.json" in said and "\n" not in said
+
+
+def test_gradients_that_a_method_changes_have_no_plain_form(lab):
+    run = lab.train("selective", by="child-free", data="tiny", max_steps=2, batch_size=8)
+    with pytest.raises(RunProblem, match="no plain script: selective changes gradients while it trains"):
+        lab.code(run.id)
+
+
+def test_what_cannot_be_merged_either_is_not_told_to_be(lab):
+    run = lab.train("adapter+bitfit", data="tiny", max_steps=2, batch_size=8)
+    with pytest.raises(RunProblem, match="no plain script: adapter.bitfit adds parameters of its own") as caught:
+        lab.code(run.id)
+    assert "merge" not in str(caught.value) and f"peft-lab train {run.id}/run.json" in str(caught.value)
 
 
 def test_two_tuners_are_refused(lab):

@@ -559,6 +559,7 @@ def test_a_run_whose_weights_changed_is_built_again(bench, tmp_path):
 # --- merging ---------------------------------------------------------------------------------------------------------
 
 MERGEABLE = ("full", "head", "bitfit", "lora", "some-entries", "lora+bitfit", "peft:vera", "peft:ia3", "peft:ln_tuning")
+MERGEABLE += ("layers", "layers+lora", "sparse", "selective")
 PLAIN = """
 import json, sys
 sys.modules["peft"] = sys.modules["peft_lab"] = sys.modules["pluggy_specs"] = None
@@ -612,6 +613,9 @@ def test_what_is_no_change_of_weights_is_not_merged(bench, tmp_path):
     lab.add(Scaled)
     run = lab.train("scaled", **FEW)
     with pytest.raises(MethodRefused, match=r"scaled cannot be merged: it adds bert.encoder.layer.0.output.factor"):
+        lab.merge(run.id, tmp_path / "x")
+    run = lab.train("adapter", **FEW)
+    with pytest.raises(MethodRefused, match=r"adapter cannot be merged: it adds .*_adapter\.down"):
         lab.merge(run.id, tmp_path / "x")
     run = lab.train("peft:prefix_tuning", num_virtual_tokens=3, **FEW)
     with pytest.raises(MethodRefused, match="virtual tokens are an input"):

@@ -88,7 +88,7 @@ def test_a_conll_file_is_rows_of_words_with_tags() -> None:
     assert told == dict(data.labels)
 
 
-ODD = {
+ODD: dict[str, dict[str, Any]] = {
     "blanks": {"between": " "},
     "many blanks": {"between": "   "},
     "tabs and blanks": {"between": " \t "},
@@ -146,8 +146,9 @@ def test_columns_between_word_and_tag() -> None:
 
 
 def test_a_first_column_that_counts_is_passed_over() -> None:
-    counted = [[(str(n), w, t) for n, (w, t) in enumerate([*s, ("end", "O")], 1)] for s in SENTENCES]
-    Path("n.conll").write_text("\n\n".join("\n".join("\t".join(line) for line in s) for s in counted * 9))
+    rows = [[*s, (f"end{n}", "O")] for n in range(9) for s in SENTENCES]
+    counted = [[(str(n), word, tag) for n, (word, tag) in enumerate(row, 1)] for row in rows]
+    Path("n.conll").write_text("\n\n".join("\n".join("\t".join(line) for line in s) for s in counted))
     data = load("n.conll")
     assert rows_of(data)[0][0].startswith(("Ann", "Bob", "Rain"))
     assert "the first column of n.conll counts the words; the second is taken for them" in data.notes
@@ -204,7 +205,7 @@ def in_scheme(tags: list[str], scheme: str) -> list[str]:
             if before == (first - 1, kind):
                 told[first] = f"B-{kind}"
         else:
-            begin, inside, end, single = {"BIOES": "BIES", "BILOU": "BILU", "BMES": "BMES"}[scheme]
+            begin, inside, end, single = {"BIOES": [*"BIES"], "BILOU": [*"BILU"], "BMES": [*"BMES"]}[scheme]
             told[first : last + 1] = [f"{inside}-{kind}"] * (last - first + 1)
             told[first], told[last] = f"{begin}-{kind}", f"{end}-{kind}"
             if first == last:
@@ -271,7 +272,7 @@ def test_numbers_get_the_names_that_the_data_set_has() -> None:
     assert "columns guessed: text=tokens, label=ner_tags (not used: 'id', 'pos_tags')" in data.notes
     assert rows_of(data)[0] == ("Ann Lee0", ("B-per", "I-per"))
     assert "1 row without label left out of train" in data.notes
-    assert load("a.parquet", label="pos_tags").describe()["labels"] == {"N": 18, "V": 18}
+    assert load("a.parquet", label="pos_tags").describe()["labels"] == {"N": 20, "V": 18}, "19 training rows"
 
 
 def test_rows_whose_words_and_tags_do_not_match_are_refused() -> None:
@@ -310,7 +311,7 @@ def test_lists_beside_whole_texts_with_labels_stay_beside() -> None:
 
 def test_tagged_data_is_shown_with_its_entities() -> None:
     shown = listing(load(conll()))
-    examples = {row[0]: row[2] for row in shown.rows}
+    examples = {row[0]: str(row[2]) for row in shown.rows}
     assert set(examples) == {"per", "loc"}
     assert "in [New York City] ." in examples["loc"] or "sails to [Oslo]" in examples["loc"]
     assert examples["per"].startswith(("[Ann Lee] sails", "[Bob] Eve #met"))
@@ -343,8 +344,8 @@ def test_numbers_are_found_and_shown_in_ranges() -> None:
     assert data.spread is not None and (data.spread.lowest, data.spread.highest) == (100.0, 900.0)
     shown = listing(data)
     assert [row[0] for row in shown.rows] == ["100 to 260", "260 to 420", "420 to 580", "580 to 740", "740 to 900"]
-    assert sum(row[1] for row in shown.rows) == len(data.splits["train"])
-    assert all(row[2].startswith("house") for row in shown.rows)
+    assert sum(int(row[1] or 0) for row in shown.rows) == len(data.splits["train"])
+    assert all(str(row[2]).startswith("house") for row in shown.rows)
     assert "on average with a deviation of" in shown.note
     assert "every training row has the same 'price', 3" in refused(prices([3.0] * 40), task="regression")
 
@@ -398,9 +399,8 @@ def laid_out(name: str) -> datasets.DatasetDict:
         }
         row: dict[str, Any] = {"tokens": ["Ann", "Lee", "sails"], "pos_tags": [0, 0, 1], "ner_tags": [1, 2, 0]}
     elif known.task == "regression":
-        features |= {c: datasets.Value("string") for c in (known.text, known.text_pair)}
-        features["label"] = datasets.Value("float32")
-        row = {known.text: "one", known.text_pair: "two"}
+        row = {c: f"some {c}" for c in (known.text, known.text_pair) if c}
+        features |= {c: datasets.Value("string") for c in row} | {"label": datasets.Value("float32")}
     else:
         columns = LAYOUTS.get(name) or {c: f"some {c}" for c in (known.text, known.text_pair) if c}
         kinds = {str: "string", int: "int32", list: "string"}
@@ -510,8 +510,9 @@ def test_ways_to_the_hub_are_tried_one_after_another(monkeypatch: pytest.MonkeyP
 
 def test_offline_it_is_said_what_would_work() -> None:
     assert refused("glue/mrpc") == (
-        "no data named 'glue/mrpc' here, and the hub cannot be reached. Put its files, as the hub has them, into a folder "
-        "glue/mrpc: train.parquet, validation.parquet. Or name a file such as tickets.csv"
+        "no data named 'glue/mrpc' here, and the hub cannot be reached. "
+        "Put its files, as the hub has them, into a folder glue/mrpc: train.parquet, validation.parquet. "
+        "Or name a file such as tickets.csv"
     )
 
 

@@ -24,7 +24,7 @@ from peft_lab.training.context import Context
 from peft_lab.training.masks import MaskedEntries
 from peft_lab.training.proof import Proof
 from peft_lab.training.restore import restore
-from peft_lab.training.weights import load_weights, save_weights
+from peft_lab.training.weights import load_weights, save_weights, saved_masks, saved_whole
 from pluggy_specs import Array, Artifact, Method
 
 BF16, FP32 = torch.bfloat16, torch.float32
@@ -121,13 +121,21 @@ def tiny(tmp_path_factory):
     return folder
 
 
-def made(name_or_class, model, seed=0, precision="bf16"):
+class OneBatch(Context):
+    """For methods that are calibrated."""
+
+    def batches(self, count):
+        return iter([texts()])
+
+
+def made(name_or_class, model, seed=0, precision="bf16", **kept):
     cls = HOST.find("methods", name_or_class) if isinstance(name_or_class, str) else name_or_class
     method = cls(cls.Options(**NEEDED.get(cls.name, {})))
     tokenizer = dataclasses.make_dataclass("Tokenizer", ["pad_token_id"])(0)
-    context = Context(torch.device("cpu"), torch.Generator().manual_seed(seed), tokenizer, Classification(), 16)
+    context = OneBatch(torch.device("cpu"), torch.Generator().manual_seed(seed), tokenizer, Classification(), 16)
     targets = {"labels": ["a", "b", "c"]}
-    return build(find_model(str(model), HOST), [method], targets, context, seed, precision=precision), context
+    methods = [HOST.find("methods", cls.companion)(), method] if cls.companion else [method]
+    return build(find_model(str(model), HOST), methods, targets, context, seed, precision=precision, **kept), context
 
 
 def texts():
@@ -295,15 +303,18 @@ def test_every_method_trains_in_bf16_and_comes_back_bit_for_bit(name, tiny, tmp_
                 penalty.backward()
         proof.after_backward()
         optimizer.step()
+        if one.masked:
+            one.masked.write()
         optimizer.zero_grad(set_to_none=True)
         proof.after_step()
     proof.finish()
     assert all(mark["ok"] for mark in proof.marks()), proof.marks()
-    save_weights(one, tmp_path / "weights.safetensors")
-    assert {t.dtype for t in load_file(tmp_path / "weights.safetensors").values() if t.is_floating_point()} == {FP32}
+    file = tmp_path / "weights.safetensors"
+    save_weights(one, file)
+    assert {t.dtype for t in load_file(file).values() if t.is_floating_point()} == {FP32}
     torch.set_rng_state(state)
-    other, _ = made(name, tiny, seed=77)
-    load_weights(other, tmp_path / "weights.safetensors")
+    other, _ = made(name, tiny, seed=77, masks=saved_masks(file), whole=saved_whole(file))
+    load_weights(other, file)
     assert torch.equal(logits(one.model), logits(other.model))
 
 

@@ -22,12 +22,14 @@ M = 5
 TEXTS = torch.tensor([[2, 7, 9, 12, 5, 3], [2, 8, 4, 3, 0, 0]])
 MASK = (TEXTS != 0).long()
 METHODS = {"prefix": Prefix, "apt": Apt}
+LOUD = {"initializer_range": 0.2}
+"""Weights large enough that what differs inside can be seen outside."""
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     place = tmp_path_factory.mktemp("models")
-    return {family: tiny_model(place / family, family) for family in FAMILIES}
+    return {family: tiny_model(place / family, family, **LOUD) for family in FAMILIES}
 
 
 def base(folders, family="bert", **more):
@@ -115,8 +117,9 @@ def test_gates_are_between_0_and_1_and_depend_on_the_text(folders):
     for gates in (torch.cat(found) for found in method.seen.kept.values()):
         assert gates.shape == (len(TEXTS), M)
         assert bool(((gates > 0) & (gates < 1)).all())
-        assert not torch.allclose(gates[0], gates[1])
-    assert len(method.seen.kept) == 2
+    first, second = (torch.cat(found) for found in method.seen.kept.values())
+    assert torch.allclose(first[0], first[1])  # what enters the first layer is [CLS] itself, the same in every text
+    assert not torch.allclose(second[0], second[1])
 
 
 @pytest.mark.parametrize("way", ["first", "last", "mean", "free"])
@@ -240,7 +243,7 @@ def test_checkpointed_gradients_are_the_same(folders, family, method):
         model = base(folders, family)
         attached(model, method)
         if checkpointed:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
         model.train()
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
@@ -334,7 +337,8 @@ def test_lengths_sum_to_the_budget(shares, budget, lengths):
 
 def test_a_budget_of_less_than_one_each_is_refused():
     gates = Artifact(
-        "prefix-gates", {"gate": Array(np.ones((3, 2)), ("layer", "token")), "scale": Array(np.ones(3), ("layer",))}
+        "prefix-gates",
+        {"gate": Array(np.ones((3, 2)), ("layer", "token")), "openness": Array(np.ones(3), ("layer",))},
     )
     with pytest.raises(PeftLabError, match="2 virtual tokens are too few for 3 layers"):
         lengths_for(openness(gates), 2)

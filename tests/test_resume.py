@@ -92,7 +92,12 @@ def must_be_equal(run, whole):
 
 
 @pytest.mark.parametrize(
-    "method", ["full", "head", "bitfit", "lora", "sparse-for-tests", "peft:vera", "peft:prefix_tuning", "bitfit+lora"]
+    "method",
+    [
+        *("full", "head", "bitfit", "lora", "sparse-for-tests", "peft:vera", "peft:prefix_tuning", "bitfit+lora"),
+        *("adapter", "layers", "adapter+bitfit", "layers+lora"),
+        *("sparse", "selective", "sparse+anchor"),
+    ],
 )
 def test_a_stopped_run_goes_on_exactly(lab, method):
     options = {"lora.dropout": 0.1} if "lora" in method else {}
@@ -260,7 +265,9 @@ def test_killed_at_any_moment(tmp_path, monkeypatch):
 # --- going on from a trained adapter ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["full", "bitfit", "lora", "sparse-for-tests", "peft:prefix_tuning"])
+@pytest.mark.parametrize(
+    "method", ["full", "bitfit", "lora", "sparse-for-tests", "peft:prefix_tuning", "adapter", "layers", "sparse", "selective"],
+)
 def test_training_from_a_run_begins_with_its_weights(lab, method):
     first = lab.train(method, **SETTINGS)
     second = lab.train(method, from_=first.id, **{**SETTINGS, "epochs": 1, "learning_rate": 1e-9})

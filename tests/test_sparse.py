@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from types import SimpleNamespace
 
 import datasets
@@ -73,9 +74,11 @@ def one_by_one(model, context, texts):
 
 
 def same(one, other, tolerance=1e-5):
+    """Equal but for rounding. The bias of keys has no gradient at all (softmax does not see it), only rounding."""
     assert one.keys() == other.keys()
+    largest = max(float(score.abs().max()) for score in other.values())
     for name in one:
-        scale = float(other[name].abs().max()) or 1.0
+        scale = max(float(other[name].abs().max()), 1e-9 * largest)
         assert float((one[name] - other[name]).abs().max()) <= tolerance * scale, name
 
 
@@ -255,9 +258,16 @@ def state_of(lab, monkeypatch, **settings):
 @pytest.mark.parametrize("granularity", ["entry", "row", "tensor"])
 def test_all_else_stays_bit_identical_under_decay_and_clipping(tmp_path, monkeypatch, granularity):
     seen = state_of(
-        tiny_lab(tmp_path), monkeypatch, granularity=granularity, density=0.15, epochs=2, batch_size=8, weight_decay=0.5,
-        clip=0.5, learning_rate=1e-2,
-    )  # fmt: skip
+        tiny_lab(tmp_path),
+        monkeypatch,
+        granularity=granularity,
+        density=0.15,
+        epochs=2,
+        batch_size=8,
+        weight_decay=0.5,
+        clip=0.5,
+        learning_rate=1e-2,
+    )
     assert seen.run.record["steps"]["done"] >= 10
     chosen = {}
     for name, before in seen.before.items():
@@ -309,38 +319,36 @@ def test_a_run_begun_from_another_keeps_its_mask(tmp_path):
 
 
 def planted_rows(count, seed):
-    """Two neighbours in order decide; all words are in all texts."""
-    import random
-
+    """One of two words decides; chance sets all others."""
     draw = random.Random(seed)
     noise = ["wave", "wind", "salt", "gull", "tide", "the", "a", "is", "on", "crane", "rope"]
     rows = []
     for number in range(count):
         words = draw.choices(noise, k=8)
-        at, pair = draw.randint(0, 6), ("red", "ship") if number % 2 else ("ship", "red")
-        words[at : at + 2] = pair
-        rows.append({"text": " ".join(words), "label": "sail" if number % 2 else "dock"})
+        words[draw.randint(0, 6)] = ("ship", "red")[number % 2]
+        rows.append({"text": " ".join(words), "label": ("dock", "sail")[number % 2]})
     return rows
 
 
 def test_the_chosen_beat_as_many_at_random(tmp_path):
-    lab = tiny_lab(tmp_path)
-    splits = {"train": planted_rows(160, 0), "validation": planted_rows(80, 1), "test": planted_rows(80, 2)}
-    lab.host.add(DatasetSource("planted", "two neighbours decide", lambda: splits))
+    """Weights drawn this large give a random model features to choose from, as pretraining would."""
+    lab = tiny_lab(tmp_path, initializer_range=0.1)
+    splits = {"train": planted_rows(96, 0), "validation": planted_rows(48, 1), "test": planted_rows(96, 2)}
+    lab.host.add(DatasetSource("planted", "one word decides", lambda: splits))
     losses = {"tokens": [], "random": []}
     for seed in range(3):
         for by, found in losses.items():
             run = lab.train(
-                "sparse", data="planted", by=by, density=0.02, epochs=10, seed=seed, batch_size=16, learning_rate=1e-2
+                "sparse", data="planted", by=by, density=0.05, epochs=5, seed=seed, batch_size=16, learning_rate=2e-2
             )
             found.append(run.metrics["test"]["loss"])
     apart = np.array(losses["random"]) - np.array(losses["tokens"])
-    assert (apart > 0).all(), losses
+    assert (apart > 0.1).all(), losses
 
 
 def test_a_task_without_telling_words_is_refused_with_another_way(tmp_path):
     lab = tiny_lab(tmp_path)
-    rows = [{"text": "the wave", "label": "yes" if n % 2 else "no"} for n in range(40)]
-    lab.host.add(DatasetSource("same", "nothing decides", lambda: {"train": rows, "test": rows}))
+    rows = [{**row, "label": ("yes", "no")[n // 3 % 2]} for n, row in enumerate(tiny_rows(60))]
+    lab.host.add(DatasetSource("same", "nothing decides", lambda: {"train": rows, "test": rows[:9]}))
     with pytest.raises(MethodRefused, match="Say --by fisher"):
         lab.train("sparse", data="same", epochs=1)

@@ -85,10 +85,12 @@ def read_facts(run: Run, host: Host) -> Facts:
     _must_be_plain(run, host)
     tables = _tables(run, host)
     restored = restore(run, host, device="cpu", precision="fp32")
+    if any(parameter._backward_hooks for parameter in restored.built.model.parameters()):
+        raise _refused(run, f"{run.recipe.method} changes gradients while it trains")
     bare = untrained(run, host, device="cpu", precision="fp32")
     masks = _masks(restored)
     if all(map(_own, restored.built.methods)) and _adds_parameters(restored):
-        raise _refused(run, f"{run.recipe.method} adds parameters of its own")
+        raise _refused(run, f"{run.recipe.method} adds parameters of its own", merges=False)
     tuners = [m for m in restored.built.methods if m.peft_config is not None]
     if len(tuners) > 1:
         raise _refused(run, f"{' and '.join(m.name for m in tuners)} would each wrap the model")
@@ -132,12 +134,10 @@ def read_facts(run: Run, host: Host) -> Facts:
 # --- what cannot be written -------------------------------------------------------------------------------------------
 
 
-def _refused(run: Run, why: str) -> RunProblem:
-    return RunProblem(
-        f"{run.id} has no plain script: {why}",
-        f"Take the model out with %peft merge {run.id} FOLDER, or train it elsewhere with peft-lab train "
-        f"{run.id}/run.json",
-    )
+def _refused(run: Run, why: str, merges: bool = True) -> RunProblem:
+    train = f"train it elsewhere with peft-lab train {run.id}/run.json"
+    hint = f"Take the model out with %peft merge {run.id} FOLDER, or {train}" if merges else f"T{train[1:]}"
+    return RunProblem(f"{run.id} has no plain script: {why}", hint)
 
 
 def _must_be_plain(run: Run, host: Host) -> None:
@@ -189,7 +189,7 @@ def _must_only_choose(run: Run, restored: Restored, bare: Restored, rows: list[d
         return
     ours, theirs = (dict(each.built.model.named_parameters()) for each in (restored, bare))
     if ours.keys() != theirs.keys():
-        raise _refused(run, f"{run.recipe.method} adds parameters of its own")
+        raise _refused(run, f"{run.recipe.method} adds parameters of its own", merges=False)
     with torch.no_grad():
         for name, parameter in theirs.items():
             parameter.copy_(ours[name])

@@ -135,13 +135,11 @@ def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
 
 def gates(host: Host, run: Run, budget: int | None) -> Stack:
     """The gates of a run, and lengths of prefixes that they propose."""
-    from peft_lab.methods._prefix_lengths import lengths_for, openness, virtual_tokens
     from peft_lab.present.stack import Stack
 
-    artifact = run.artifact("prefix-gates")
-    shares, had = openness(artifact), virtual_tokens(artifact)
-    lengths = lengths_for(shares, budget or had)
-    rows = [[str(n), f"{share:.3f}", length] for n, (share, length) in enumerate(zip(shares, lengths, strict=True))]
+    shares = run.artifact("prefix-gates").arrays["openness"].values
+    lengths = host.find("methods", "prefix").from_run({"budget": budget}, run)["lengths"]
+    rows: list[list[Any]] = [[str(n), f"{share:.3f}", length] for n, (share, length) in enumerate(zip(shares, lengths, strict=True))]
     said = f" --budget {budget}" if budget else ""
     table = Table(
         f"{run.id}: {sum(lengths)} virtual tokens shared out by how far gates are open",

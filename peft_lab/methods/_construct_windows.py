@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os.path import commonpath
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ class Window:
     keys: np.ndarray
     """What stands there, as one number, [text, first token]."""
     valid: np.ndarray
-    """Where it begins at the start of a word and lies within one text, [text, first token]."""
+    """Where it holds whole words and lies within one text, [text, first token]."""
 
 
 class Words:
@@ -89,20 +88,24 @@ class Words:
             if text.endswith("\ufffd") and end < len(names):
                 shown.append("")
                 continue
-            shown.append(text[len(commonpath([before, text])) :])
+            same = zip(before, text, strict=False)  # a piece may change how the one before it is written
+            shown.append(text[next((at for at, (one, other) in enumerate(same) if one != other), len(before)) :])
             before = text
         return shown
 
 
 def windows(tokens: Tokens, starts: np.ndarray, vocabulary: int, reach: int) -> Iterator[Window]:
-    """Single words, phrases of up to :data:`LONGEST` tokens, and ordered pairs with others between them.
+    """Single words, phrases of up to :data:`LONGEST` tokens, and ordered pairs of words with others between them.
 
-    None reaches over a special token, such as the one between two texts.
+    All hold whole words, so that people can read them; of a word with more tokens the first :data:`LONGEST` stand for
+    it. None reaches over a special token, such as the one between two texts.
 
     Args:
         reach: the largest distance within a pair; its smallest is 2.
     """
     parts = np.cumsum(~tokens.usable, axis=1)
+    ends = tokens.usable.copy()
+    ends[:, :-1] &= starts[:, 1:] | ~tokens.usable[:, 1:]
     side_by_side = [(length, tuple(range(length))) for length in range(1, LONGEST + 1)]
     apart = [(0, (0, distance)) for distance in range(2, reach + 1)]
     for kind, offsets in side_by_side + apart:
@@ -115,7 +118,12 @@ def windows(tokens: Tokens, starts: np.ndarray, vocabulary: int, reach: int) -> 
         end = slice(offsets[-1], offsets[-1] + width)
         valid = starts[:, :width] & tokens.usable[:, end] & (parts[:, :width] == parts[:, end])
         if kind == 0:
-            valid &= starts[:, end]
+            valid &= ends[:, :width] & starts[:, end] & ends[:, end]
+        elif kind < LONGEST:
+            valid &= ends[:, end]
+        else:
+            one_word = ~(starts[:, 1 : width + 1] | starts[:, end])
+            valid &= ends[:, end] | one_word
         yield Window(kind, offsets, keys, valid)
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from peft_lab.methods._construct_choice import Construct, choose
 from peft_lab.methods._construct_labels import Labels, read_labels
-from peft_lab.methods._construct_statistics import Statistics, statistics_of
-from peft_lab.methods._construct_windows import Tokens, Words, spelled, windows
+from peft_lab.methods._construct_statistics import statistics_of
+from peft_lab.methods._construct_windows import Tokens, Words, windows
 from pluggy_specs import MethodContext, MethodRefused
 
 if TYPE_CHECKING:
@@ -19,29 +20,8 @@ if TYPE_CHECKING:
 
     from pluggy_specs import Batch
 
-SURE = 1.96
-"""Standard errors above which the log-odds speak for a label."""
-SAME = 0.9
-"""Share of texts in common above which two constructs are one."""
 EXAMPLES_FROM = 2000
 """Texts of which examples are taken."""
-
-
-@dataclass(frozen=True)
-class Construct:
-    """Something that speaks for a label."""
-
-    kind: int
-    """Tokens side by side; 0 for two with others between them."""
-    ids: tuple[int, ...]
-    label: int
-    inside: int
-    """Texts of the label that have it."""
-    having: int
-    """Texts that have it."""
-    z: float
-    adjusted: float
-    chi_square: float
 
 
 @dataclass(frozen=True)
@@ -104,7 +84,7 @@ def find_constructs(
     labels = read_labels(given, getattr(model, "config", None))
     table = count(texts, words, reach)
     statistics = statistics_of(table.presence.T @ labels.of_texts, table.having, labels.of_texts.sum(0), table.texts)
-    found = _choose(table, statistics, most, false_discovery, words.size)
+    found = choose(table, statistics, most, false_discovery, words.size)
     if not found:
         raise MethodRefused(
             f"none of {len(table.keys):,} words and pairs of the training texts tells the labels apart "
@@ -189,48 +169,6 @@ def _frequent_tokens(texts: Sequence[Tokens], size: int, least: float) -> np.nda
         once = np.unique(row * size + tokens.ids[tokens.usable])
         having += np.bincount(once % size, minlength=size)
     return having >= least
-
-
-def _choose(table: Table, statistics: Statistics, most: int, false_discovery: float, size: int) -> list[Construct]:
-    """The most telling constructs of each label, each said once."""
-    chosen = []
-    telling = (statistics.adjusted <= false_discovery) & (statistics.z > SURE)
-    for label in range(telling.shape[1]):
-        z = statistics.z[:, label]
-        these = np.flatnonzero(telling[:, label])
-        these = these[np.argsort(-z[these], kind="stable")][: 8 * most]
-        these = _said_once(these, table, z)[:most]
-        for at in these:
-            chosen.append(
-                Construct(
-                    kind=int(table.kinds[at]),
-                    ids=spelled(int(table.kinds[at]), int(table.keys[at]), size),
-                    label=label,
-                    inside=int(statistics.inside[at, label]),
-                    having=int(table.having[at]),
-                    z=float(z[at]),
-                    adjusted=float(statistics.adjusted[at, label]),
-                    chi_square=float(statistics.chi_square[at, label]),
-                )
-            )
-    return chosen
-
-
-def _said_once(these: np.ndarray, table: Table, z: np.ndarray) -> np.ndarray:
-    """Of constructs that nearly the same texts have the longest stays: "lost card" says more than "lost"."""
-    columns = table.presence[:, these]
-    common = (columns.T @ columns).toarray()
-    either = table.having[these][:, None] + table.having[these][None, :] - common
-    same = common >= SAME * either
-    length = np.where(table.kinds[these] == 0, 2, table.kinds[these])
-    # Of equal length, words side by side come before a pair apart, then the more telling.
-    order = np.lexsort((np.arange(len(these)), table.kinds[these] == 0, -length))
-    kept: list[int] = []
-    for at in order:
-        if not same[at, kept].any():
-            kept.append(int(at))
-    stay = these[kept]
-    return stay[np.argsort(-z[stay], kind="stable")]
 
 
 def _key(ids: Sequence[int], size: int) -> int:

@@ -22,7 +22,8 @@ class Stability:
         self.batch: Batch | None = None
         self._noisy = False
         # On the way out of the embedding table, so that every family makes its positions and masks as always.
-        model.get_input_embeddings().register_forward_hook(self._disturb)
+        embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
+        embeddings.register_forward_hook(self._disturb)
 
     def divergence(self, model: torch.nn.Module) -> torch.Tensor:
         """``KL(p|q) + KL(q|p)`` on the last batch, a scalar.

@@ -47,13 +47,13 @@ class PrefixOptions(Options):
 class LayerPrefix:
     """Keys and values of one attention module. Called by it with the number of texts."""
 
-    own: torch.nn.Module
+    own: Any
     """What trains for this layer: ``keys`` and ``values``, [token, heads * width], where there is no network."""
     place: tuple[int, int]
     """Heads of keys and values, and their width."""
     length: int
     dropout: float
-    network: torch.nn.Module | None = None
+    network: Any = None
     """What makes keys and values of all layers: ``table``, ``down`` and ``up``."""
     columns: tuple[int, int] = (0, 0)
     """Which outputs of the network are this layer's."""
@@ -146,7 +146,8 @@ class PrefixMethod(Method):
     def _network(self, model: torch.nn.Module, found: list[Place]) -> torch.nn.Module:
         import torch
 
-        width = model.get_input_embeddings().weight.shape[1]
+        embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
+        width = embeddings.weight.shape[1]
         network = torch.nn.Module()
         table = torch.randn(max(self.lengths(len(found))), width) * self.options.init_std
         network.register_parameter("table", torch.nn.Parameter(table))

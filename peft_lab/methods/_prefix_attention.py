@@ -63,7 +63,7 @@ def places(model: torch.nn.Module) -> list[Place]:
     training = model.training
     try:
         with torch.no_grad():
-            model.eval()(input_ids=text, attention_mask=torch.ones_like(text))
+            model.eval()(input_ids=text)
     finally:
         _calls.reset(token)
         model.train(training)
@@ -166,5 +166,5 @@ def _function(usual: str, module: torch.nn.Module) -> Any:
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     if usual == "eager":
-        return sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[attr-defined]
+        return sys.modules[type(module).__module__].eager_attention_forward
     return ALL_ATTENTION_FUNCTIONS[usual]

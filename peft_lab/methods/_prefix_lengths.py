@@ -13,10 +13,7 @@ from pluggy_specs import Artifact, PeftLabError
 
 def openness(gates: Artifact) -> list[float]:
     """``|lambda| * mean(alpha)`` of each layer, from an artifact ``prefix-gates``."""
-    import numpy as np
-
-    means = np.nanmean(np.asarray(gates.arrays["gate"].values, dtype=float), axis=1)
-    return [float(value) for value in np.abs(gates.arrays["scale"].values) * means]
+    return [float(value) for value in gates.arrays["openness"].values]
 
 
 def virtual_tokens(gates: Artifact) -> int:

@@ -51,7 +51,8 @@ def squared_gradients(
                 break
     if positions is None and watcher.missed():
         return _one_by_one(model, context, weights, texts)
-    return {name: total / max(1, seen) for name, total in watcher.sums.items()}
+    # Squares added up from pairs of tokens may be less than 0 by rounding.
+    return {name: total.div_(max(1, seen)).clamp_(min=0) for name, total in watcher.sums.items()}
 
 
 def _one_by_one(model: torch.nn.Module, context: MethodContext, weights: Weights, texts: int) -> Scores:

@@ -52,6 +52,7 @@ class Anchor(Method):
     paper = "arXiv:1802.01483, arXiv:1909.11299, arXiv:2006.05987, arXiv:2008.03156"
 
     Options = AnchorOptions
+    companion = "full"
 
     def settle(self, model: torch.nn.Module, context: MethodContext) -> None:
         """Remember where everything starts, as far as an option asks for it."""
@@ -96,7 +97,7 @@ class Anchor(Method):
             terms.append(options.l2_head / 2 * sum(model.get_parameter(n).square().sum() for n in self.head))
         if self.stability and self.stability.batch is not None:
             terms.append(options.noise * self.stability.divergence(model))
-        return sum(terms) if terms else None  # type: ignore[return-value]
+        return sum(terms) if terms else None
 
 
 def depths(model: torch.nn.Module, names: list[str]) -> dict[str, int]:

@@ -173,7 +173,7 @@ class Apt(PrefixMethod):
         for number, prefix in enumerate(self.layers):
             gates = torch.cat(kept[number]).float().cpu().numpy() if number in kept else np.ones((1, prefix.length))
             mean[number, : prefix.length], spread[number, : prefix.length] = gates.mean(0), gates.std(0)
-        scales = [float(scale) if (scale := getattr(p.own, "scale", None)) is not None else 1.0 for p in self.layers]
+        scales = [prefix.own.scale.item() if self.options.layer_scale else 1.0 for prefix in self.layers]
         layers = [str(number) for number in range(len(self.layers))]
         labels = {"layer": layers, "token": [str(number) for number in range(longest)]}
         return Artifact(
@@ -182,6 +182,7 @@ class Apt(PrefixMethod):
                 "gate": Array(mean, ("layer", "token"), labels),
                 "spread": Array(spread, ("layer", "token"), labels),
                 "scale": Array(np.array(scales), ("layer",), {"layer": layers}),
+                "openness": Array(np.abs(scales) * np.nanmean(mean, axis=1), ("layer",), {"layer": layers}),
             },
             f"over {sum(len(g) for g in kept.get(0, []))} training texts" if self.gate_from != "free" else "",
         )

@@ -45,7 +45,7 @@ class KnownTask:
 
     def fit(self, spec: DataSpec) -> DataSpec:
         """Fill in what a person left open."""
-        known = {"task": self.task, "label": self.label, "metric": self.metrics[0]}
+        known: dict[str, str | None] = {"task": self.task, "label": self.label, "metric": self.metrics[0]}
         if spec.text is None:
             known |= {"text": self.text, "text_pair": spec.text_pair or self.text_pair}
         if spec.task not in (None, self.task):

@@ -86,7 +86,7 @@ def clean(found: Found, columns: Columns, task: str, split: str) -> Rows:
     for role, name in columns.names.items():
         if name not in found.table.column_names:
             raise DataProblem(f"{split} has no column {name!r} for the {role}", nearest(name, found.table.column_names))
-    kind = Cleaning
+    kind: type[Cleaning] = Cleaning
     if task == "tagging":
         from peft_lab.sources.tagged_rows import TagCleaning
 

@@ -48,17 +48,17 @@ def to_iob2(codes: np.ndarray, ends: np.ndarray, names: Sequence[str]) -> Conver
 
     used = np.unique(codes).tolist()
     parts = [TAG.fullmatch(name) for name in names]
-    letters = {found[1] for number in used if (found := parts[number])}
+    letters = {part[1] for part in (parts[number] for number in used) if part}
     scheme = next((name for name, known in SCHEMES if letters <= set(known)), "")
     if any(parts[number] is None and names[number] != OUTSIDE for number in used) or not scheme:
         return _in_order(codes, names)
     if not letters:  # nothing but words outside of entities
         return Converted(np.zeros(len(codes), dtype=np.int32), [OUTSIDE], "IOB2")
-    kinds = sorted({found[2] for number in used if (found := parts[number])})
+    kinds = sorted({part[2] for part in (parts[number] for number in used) if part})
     number_of = {name: number for number, name in enumerate(kinds)}
     kind = np.array([number_of.get(found[2], -1) if found else -1 for found in parts])[codes]
-    begins = np.array([bool(found) and found[1] in BEGINS for found in parts])[codes]
-    closes = np.array([bool(found) and found[1] in ENDS for found in parts])[codes]
+    begins = np.array([found is not None and found[1] in BEGINS for found in parts])[codes]
+    closes = np.array([found is not None and found[1] in ENDS for found in parts])[codes]
     first = np.zeros(len(codes), dtype=bool)
     first[np.concatenate([[0], ends[:-1]])[np.diff(np.concatenate([[0], ends])) > 0]] = True
     after_own = np.zeros(len(codes), dtype=bool)

@@ -28,7 +28,7 @@ def check_method(
     """
     built_in = method.name in Host(entry_points=False).offers("methods")
     lab = tiny_lab(folder, *(() if built_in else (method,)), family=family)
-    recipe = lab.recipe(method.name, epochs=2, batch_size=8, device="cpu", precision="fp32", **(options or {}))
+    recipe = lab.recipe(joined(method), epochs=2, batch_size=8, device="cpu", precision="fp32", **(options or {}))
     same = type(recipe).model_validate_json(recipe.model_dump_json())
     assert same.fingerprint == recipe.fingerprint, f"{method.name}: its options change when they go through JSON"
     run = lab.train_recipe(recipe)
@@ -46,6 +46,11 @@ def check_method(
         for name, array in run.artifact(kind).arrays.items():
             assert array.values.ndim == len(array.axes), f"{method.name}: {kind}/{name} has other axes than it names"
     return run
+
+
+def joined(method: type[Method]) -> str:
+    """What to train to try a method: its name, behind that of its companion where it has one."""
+    return f"{method.companion}+{method.name}" if method.companion else method.name
 
 
 def changes_weights(method: type[Method]) -> bool:

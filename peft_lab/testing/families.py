@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from peft_lab.training.build import Built
 
 TRAINS = "trains"
+LABELS: Mapping[str, Callable[[Mapping[str, str]], Any]] = {
+    "classification": lambda row: row["label"],
+    "regression": lambda row: float(row["text"].count("red") + row["text"].count("ship")),
+    "tagging": lambda row: ["B-" + word if word in ("red", "ship") else "O" for word in row["text"].split()],
+}
+"""By task: a label that the texts of :func:`tiny_rows` decide."""
 SAME = 1e-4
 """Largest difference between the outputs for a text alone and in a padded batch."""
 
@@ -29,12 +35,17 @@ def check_families(
     folder: Path,
     options: Mapping[str, Any] | None = None,
     families: Iterable[str] = FAMILIES,
+    task: str = "classification",
 ) -> dict[str, str]:
     """Try a method on tiny random models of some families; return ``trains`` or the reason of its refusal for each.
 
     To train means: all that should learn does so in the first steps and nothing frozen moves by a bit; the whole head
     trains; a text alone gets the outputs that it gets in a padded batch; and what was kept, loaded strictly into a
     fresh model, gives the same outputs bit for bit.
+
+    Args:
+        options: of the method.
+        task: ``classification``, ``regression`` or ``tagging``.
 
     Raises:
         AssertionError: the method trains a family, but not so.
@@ -49,28 +60,31 @@ def check_families(
             tiny_model(model, family)
         file = folder / f"{method.name.replace(':', '-')}-{family}.safetensors"
         with kept_apart():
-            found[family] = _Trial(host, method, options or {}, model, f"{method.name} on {family}").outcome(file)
+            trial = _Trial(host, method, options or {}, model, f"{method.name} on {family}", task)
+            found[family] = trial.outcome(file)
     return found
 
 
 class _Trial:
     """One method on one model."""
 
-    def __init__(self, host: Host, method: type[Method], options: Mapping[str, Any], model: Path, about: str) -> None:
+    def __init__(
+        self, host: Host, method: type[Method], options: Mapping[str, Any], model: Path, about: str, task: str
+    ) -> None:
         import datasets
 
         from peft_lab.sources.models import find_model, load_tokenizer
         from peft_lab.training.batches import Batcher, encode
         from peft_lab.training.hardware import open_accelerator
 
-        self.method, self.options, self.about = method, options, about
+        self.host, self.method, self.options, self.about = host, method, options, about
         self.found = find_model(str(model), host)
-        self.task = host.find("tasks", "classification")()
+        self.task = host.find("tasks", task)()
         self.tokenizer = load_tokenizer(self.found)
-        rows = datasets.Dataset.from_list(tiny_rows(32))
+        rows = datasets.Dataset.from_list([{**row, "label": LABELS[task](row)} for row in tiny_rows(32)])
         self.targets = self.task.targets(rows)
         labels = self.task.encode_labels(rows, self.targets)
-        self.encode = lambda tokenizer: encode(rows, labels, tokenizer, 64)
+        self.encode = lambda tokenizer: encode(rows, labels, tokenizer, 64, self.task.by_word)
         self.accelerator = open_accelerator(Training(device="cpu", precision="fp32"))
         self.batcher = lambda tokenizer: Batcher(tokenizer, self.accelerator.device)
 
@@ -110,19 +124,20 @@ class _Trial:
         from peft_lab.training.build import adapt_tokenizer, build
         from peft_lab.training.context import Context
 
-        method = self.method(checked(self.method.Options, self.options, self.method.name))
+        companion = [self.host.find("methods", self.method.companion)()] if self.method.companion else []
+        methods = [*companion, self.method(checked(self.method.Options, self.options, self.method.name))]
         generator = torch.Generator().manual_seed(0)
         context = Context(self.accelerator.device, generator, self.tokenizer, self.task, 16)
-        rows = adapt_tokenizer([method], context)
+        rows = adapt_tokenizer(methods, context)
         self.train_texts = context.train = self.encode(context.tokenizer)
         self.batches = context.batcher = self.batcher(context.tokenizer)
-        return build(self.found, [method], self.targets, context, seed, masks=masks, rows=rows, whole=whole)
+        return build(self.found, methods, self.targets, context, seed, masks=masks, rows=rows, whole=whole)
 
     def train(self, built: Built) -> list[dict[str, Any]]:
         """Some steps of the loop's own, as many as it takes to see what learns; returns the marks of the proof."""
         import numpy as np
 
-        from peft_lab.training.loop import backward, make_optimizer
+        from peft_lab.training.loop import backward, make_optimizer, move
         from peft_lab.training.proof import FIRST_STEPS, PATIENCE, Proof
 
         proof = Proof(built)
@@ -133,19 +148,22 @@ class _Trial:
             built.model.train()
             backward(job, [self.batches.batch(self.train_texts, texts)])
             proof.after_backward()
-            optimizer.step()
-            if built.masked:
-                built.masked.write()
-            optimizer.zero_grad(set_to_none=True)
+            move(job, optimizer)
             proof.after_step()
             self.outputs(built, texts[:2])  # what a method keeps of an evaluation must not spoil the next step
         proof.finish()
         return proof.marks()
 
     def outputs(self, built: Built, texts: Any) -> torch.Tensor:
-        """Outputs for some of the training texts, [text, label], padded to the longest of them."""
+        """Outputs for some of the training texts, [text, label], or [word, label], padded to the longest of them."""
         import torch
 
+        data = self.train_texts
         built.model.eval()
         with torch.inference_mode():
-            return self.task.outputs(built.model, self.batches.batch(self.train_texts, texts))
+            outputs = self.task.outputs(built.model, self.batches.batch(data, texts))
+        if data.words is None:
+            return outputs
+        before = [outputs.shape[1] - int(data.lengths[text]) if self.batches.left else 0 for text in texts]
+        places = [data.words[text] + skipped for text, skipped in zip(texts, before, strict=True)]
+        return torch.cat([row[torch.from_numpy(at)] for row, at in zip(outputs, places, strict=True)])

@@ -57,7 +57,7 @@ def changed_text(text: str, share: float, draw: random.Random, table: Table) -> 
         return text
     ways: list[Callable[[list[str], int, random.Random], list[str]]] = [swapped, left_out]
     if any(word.lower() in table for word in words):
-        ways.append(lambda *given: replaced(*given, table))
+        ways.append(lambda words, times, draw: replaced(words, times, draw, table))
     return " ".join(draw.choice(ways)(words, max(1, int(share * len(words))), draw))
 
 

@@ -141,7 +141,9 @@ def _blocks(mask: Mask, tensor: Tensor) -> Drawing:
     blocks = blocks_of(tensor)
     row, column = divmod(int(blocks.density.argmax()), blocks.density.shape[1])
     columns = _range(column, blocks.width, tensor.columns)
-    where = f"columns {columns}" if tensor.rows == 1 else f"rows {_range(row, blocks.height, tensor.rows)}, columns {columns}"  # fmt: skip
+    where = f"columns {columns}"
+    if tensor.rows > 1:
+        where = f"rows {_range(row, blocks.height, tensor.rows)}, {where}"
     empty = float((blocks.density == 0).mean())
     alt = (
         f"{mask.title}: {tensor.chosen:,} of {tensor.size:,} entries of {tensor.name} train "

@@ -128,7 +128,8 @@ def strip_difference_picture(
     axes.xaxis.tick_top()
     axes.tick_params(length=0, colors=INK)
     axes.set_title(in_figure(title), loc="left", fontsize=11, fontweight="bold", color=INK, pad=10)
-    figure.supxlabel("same: share of what either trains that both train; hatched: no such parameter", x=0.01, ha="left", fontsize=8.5, color=INK)  # fmt: skip
+    key = "same: share of what either trains that both train; hatched: no such parameter"
+    figure.supxlabel(key, x=0.01, ha="left", fontsize=8.5, color=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
     bar = figure.colorbar(picture, ax=axes, pad=0.015, fraction=0.04, aspect=30, shrink=min(1.0, 8 / height))
@@ -161,7 +162,8 @@ def _with_margins(tensor: Tensor, title: str) -> tuple[Any, Any, Any, Any]:
         right.set_yticks([])
         right.set_xlabel("% of a row", fontsize=8.5, color=INK)
     image.set_xlim(0, tensor.columns)
-    figure.suptitle(in_figure(shorten(title, LONGEST_TITLE)), x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK)  # fmt: skip
+    said = in_figure(shorten(title, LONGEST_TITLE))
+    figure.suptitle(said, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK)
     return figure, image, right, top
 
 
