@@ -12,6 +12,7 @@ from peft_lab.commands.looking import Looking
 from peft_lab.commands.planning import Planning
 from peft_lab.commands.prefixes import Prefixes
 from peft_lab.commands.selfchecking import SelfChecking
+from peft_lab.commands.tokens import Tokens
 from peft_lab.commands.training import Training
 from peft_lab.commands.using import Using
 
@@ -27,6 +28,7 @@ class Lab(
     Coding,
     Checking,
     Prefixes,
+    Tokens,
     Configuring,
     SelfChecking,
 ):

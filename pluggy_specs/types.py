@@ -64,6 +64,12 @@ class MethodContext(Protocol):
     task: Task
     head: frozenset[str]
     """Names of the parameters of the task head, which the core trains by itself."""
+    rows: Table | None
+    """The training split as text; None where a saved run is built again, as what was learned from it is in
+    :attr:`Method.memory`."""
+
+    def note(self, text: str) -> None:
+        """Something a person should know about this run; it stands on the card."""
 
     def batches(self, count: int) -> Iterator[Batch]:
         """Up to ``count`` training batches, on the device, in an order drawn from ``generator``."""
@@ -97,6 +103,9 @@ class Method:
     companion: ClassVar[str] = ""
     """Of a method that trains nothing of its own, but holds or changes what others train: one it goes with, such as
     ``full``. Alone it is refused."""
+    memory: Mapping[str, Any] = {}
+    """What :meth:`adapt_tokenizer` learned from the training split and cannot do without when the run is built again,
+    as plain data: set by it, kept in the run, and given back before it is asked again."""
     peft_config: Any = None
     """Set by :meth:`attach` of a method that is one tuner of Hugging Face PEFT: its config. What was trained is then
     saved in PEFT's own layout."""

@@ -202,6 +202,16 @@ def test_pfeiffer_reads_what_the_layer_gives(family):
     assert torch.equal(found[0, "feed-forward"][0], hidden[1])  # it adds nothing yet
 
 
+def test_who_looked_at_an_output_before_sees_what_the_adapter_made_of_it():
+    model, seen = bare(), []
+    layer = model.bert.encoder.layer[0]
+    layer.output.dropout.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    found, _ = read_by(attach(model, init="normal"))
+    read = found[0, "feed-forward"][0]
+    torch.testing.assert_close(seen[0], read + layer.feed_forward_adapter(read))
+    assert not torch.equal(seen[0], read)
+
+
 def test_shared_layers_have_one_adapter_for_all_passes():
     model = attach(bare("albert", num_hidden_layers=5))
     assert sum("down.weight" in name for name, _ in model.named_parameters()) == 2

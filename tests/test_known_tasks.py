@@ -180,6 +180,31 @@ def test_a_folder_and_a_test_file() -> None:
     assert said == "1 label is in test only: 'planet'. Each label needs training rows"
 
 
+def test_a_folder_of_text_files_as_conll_has_them() -> None:
+    Path("news").mkdir()
+    for name, times in (("train", 12), ("valid", 2), ("test", 1)):
+        conll(f"news/{name}.txt", times=times)
+    data = load("news")
+    assert {split: len(table) for split, table in data.splits.items()} == {"train": 36, "validation": 6, "test": 3}
+    Path("letter.txt").write_text("Dear Ann,\n\nthe ship has sailed.\nYours, Bob\n")
+    said = refused("letter.txt")
+    assert (
+        "; .txt is read as words with tags. If it holds something else, name it so: .csv" in said
+        and said.startswith("letter.txt has ")
+    )
+
+
+def test_a_row_that_is_a_word_is_no_sentence() -> None:
+    """CoNLL files named .tsv, and tables with a column of words: empty lines are lost, and with them the sentences."""
+    conll("a.tsv")
+    assert refused("a.tsv").startswith("column 'B-per' holds tags of single words, such as 'I-per'. A row must be a")
+    words = pd.DataFrame([{"Word": word, "Tag": tag} for sentence in SENTENCES * 9 for word, tag in sentence])
+    words.to_csv("words.csv", index=False)
+    assert refused("words.csv").startswith("column 'Tag' holds tags of single words")
+    said = refused("words.csv", task="tagging", text="Word", label="Tag")
+    assert said.startswith("every training row is a single word")
+
+
 # --- schemes ----------------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +311,18 @@ def test_rows_whose_words_and_tags_do_not_match_are_refused() -> None:
     assert "20 empty words of train taken out" in data.notes
 
 
+def test_lists_for_another_task_or_without_tags_are_refused() -> None:
+    for more in ({"task": "classification"}, {"task": "regression"}, {"text": "tokens", "text_pair": "tags"}):
+        said = refused(conll(), **more)
+        assert said.startswith("'tokens', 'tags' hold lists, not whole texts. A list of words beside a list of tags"), (
+            more
+        )
+    pd.DataFrame([{"tokens": ["Ann", "sails"]}] * 20).to_json("t.jsonl", orient="records", lines=True)
+    assert refused("t.jsonl").startswith("'tokens' holds lists, not whole texts. A list of words beside a list of tags")
+    said = refused("t.jsonl", task="tagging")
+    assert said.startswith("cannot tell the label column among 'tokens': no other column holds lists")
+
+
 def test_a_text_with_its_tags_in_one_cell() -> None:
     rows = [{"text": f"Ann  saw {n}", "label": "B-per O O"} for n in range(20)]
     pd.DataFrame(rows).to_csv("a.csv", index=False)
@@ -347,6 +384,9 @@ def test_numbers_are_found_and_shown_in_ranges() -> None:
     assert sum(int(row[1] or 0) for row in shown.rows) == len(data.splits["train"])
     assert all(str(row[2]).startswith("house") for row in shown.rows)
     assert "on average with a deviation of" in shown.note
+    stars = listing(load(prices([n % 5 + 1 for n in range(60)]), task="regression"))
+    assert [row[0] for row in stars.rows] == ["1", "2", "3", "4", "5"], "few numbers are shown each"
+    assert sum(int(row[1] or 0) for row in stars.rows) == 54
     assert "every training row has the same 'price', 3" in refused(prices([3.0] * 40), task="regression")
 
 
@@ -493,6 +533,18 @@ def test_the_library_loads_them(name: str, repository: str, config: str, monkeyp
     assert data.spec.metric == TASKS[known].metrics[0] and len(data.splits["train"]) == 30
 
 
+def test_the_copy_that_the_hub_makes_of_a_script_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a folder for each configuration, and none by name."""
+    for name in ("copa", "wic"):
+        for split, table in laid_out(f"super_glue/{name}").items():
+            folder = Path("aps/super_glue") / name / split
+            folder.mkdir(parents=True)
+            table.to_parquet(folder / "0000.parquet")
+    monkeypatch.setattr(hub, "hub_reachable", lambda: True)
+    data = load("super_glue/copa")
+    assert len(data.splits["train"]) == 30 and set(data.labels) == {"choice1", "choice2"}
+
+
 def test_ways_to_the_hub_are_tried_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
@@ -514,6 +566,12 @@ def test_offline_it_is_said_what_would_work() -> None:
         "Put its files, as the hub has them, into a folder glue/mrpc: train.parquet, validation.parquet. "
         "Or name a file such as tickets.csv"
     )
+
+
+def test_names_that_are_nearly_right() -> None:
+    assert "Did you mean 'glue/mrpc'?" in refused("mrpc") and "Did you mean 'glue/mrpc'?" in refused("glue/mrcp")
+    assert "Did you mean 'glue/rte' or 'super_glue/rte'?" in refused("RTE")
+    assert "There is: helpdesk" in refused("owner/unheard-of")
 
 
 def test_what_cannot_be_trained_on_is_refused_with_the_reason() -> None:

@@ -101,6 +101,9 @@ def test_named_layers_train_whole_and_nothing_else_does(named, expected):
 def test_found_by_gradient_over_weight():
     """Against a loop over batches with plain autograd."""
     model, twin = bare().train(), bare().eval().requires_grad_(True)
+    with torch.no_grad():
+        for parameter in (*model.bert.encoder.layer[1].parameters(), *twin.bert.encoder.layer[1].parameters()):
+            parameter *= 5  # large gradients in weights that are larger still
     expected = np.zeros((2, 4))
     for batch in BATCHES:
         twin.zero_grad()
@@ -115,6 +118,7 @@ def test_found_by_gradient_over_weight():
     np.testing.assert_allclose(found["gradient"], expected[0], rtol=1e-4)
     np.testing.assert_allclose(found["size"], expected[1], rtol=1e-5)
     np.testing.assert_allclose(found["relative"], expected[0] / expected[1], rtol=1e-4)
+    assert np.argmax(found["gradient"]) == np.argmin(found["relative"]) == 1
     assert training_layers(model) == set(np.argsort(-found["relative"])[:2]) == set(np.flatnonzero(found["chosen"]))
     assert artifact.arrays["relative"].labels == {"layer": ["0", "1", "2", "3"]}
     assert model.training

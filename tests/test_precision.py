@@ -130,7 +130,9 @@ class OneBatch(Context):
 
 def made(name_or_class, model, seed=0, precision="bf16", **kept):
     cls = HOST.find("methods", name_or_class) if isinstance(name_or_class, str) else name_or_class
-    method = cls(cls.Options(**NEEDED.get(cls.name, {})))
+    # One batch of random tokens has no words that tell labels apart.
+    options = {"by": "fisher"} if cls.name == "sparse" else NEEDED.get(cls.name, {})
+    method = cls(cls.Options(**options))
     tokenizer = dataclasses.make_dataclass("Tokenizer", ["pad_token_id"])(0)
     context = OneBatch(torch.device("cpu"), torch.Generator().manual_seed(seed), tokenizer, Classification(), 16)
     targets = {"labels": ["a", "b", "c"]}

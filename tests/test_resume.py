@@ -266,7 +266,11 @@ def test_killed_at_any_moment(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "method", ["full", "bitfit", "lora", "sparse-for-tests", "peft:prefix_tuning", "adapter", "layers", "sparse", "selective"],
+    "method",
+    [
+        *("full", "bitfit", "lora", "sparse-for-tests", "peft:prefix_tuning", "adapter", "layers"),
+        *("sparse", "selective"),
+    ],
 )
 def test_training_from_a_run_begins_with_its_weights(lab, method):
     first = lab.train(method, **SETTINGS)

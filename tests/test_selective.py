@@ -80,6 +80,14 @@ def test_child_tuning_by_task_scores_clipped_batches_within_layers(tmp_path):
     same(ours, {name: total / batches for name, total in sums.items()})
 
 
+@pytest.mark.parametrize("by", ["fish", "child-task", "diff-pruning"])
+def test_choosing_takes_no_random_number_from_training(tmp_path, by):
+    model, context = ready(tmp_path)
+    before = torch.get_rng_state()
+    Selective(SelectiveOptions(by=by, texts=8)).prepare(model, context)
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_free_child_tuning_keeps_the_mean_of_the_gradient():
     gradient = torch.linspace(-2, 2, 50)
     draws = torch.stack([thinned(gradient, 0.3, seed) for seed in range(4000)])

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from peft_lab.data_spec import DataSpec
-from peft_lab.errors import BadOption, DataProblem, MethodRefused
+from peft_lab.errors import BadOption, DataProblem, MethodRefused, UnknownName
 from peft_lab.host import Host
 from peft_lab.lab import Lab
 from peft_lab.present.card import run_card
@@ -358,7 +358,8 @@ def test_entities_are_predicted_word_by_word(tags: Run, lab: Lab) -> None:
     assert [row[0] for row in two.rows] == [1, 1, 2, 2]
     assert "<b>" not in two._repr_html_().replace("&lt;b&gt;", "")
     long = lab.predict(tags.id, "the wind " * 40 + "gull")
-    assert long.rows[-1][1:3] == ["cut off", "–"]
+    assert long.rows[-1][1:3] == ["no answer", "–"] and "behind the last token" in long.note
+    assert "no answer" not in two.note
 
 
 def test_a_tagging_run_can_be_saved_moved_and_merged(tags: Run, lab: Lab, tmp_path: Path) -> None:
@@ -457,6 +458,12 @@ def test_the_score_that_chooses_can_be_named(lab: Lab) -> None:
     assert "validation matthews" in run_card(run).text
     with pytest.raises(BadOption, match="classification has no score 'mathews'.*Did you mean 'matthews'"):
         lab.train_recipe(lab.recipe("head", data=DataSpec(source="two", metric="mathews"), **FAST))
+    before = lab.spec = DataSpec(source="tiny")
+    with pytest.raises(BadOption, match="Did you mean 'matthews'"):
+        lab.data("two", metric="mathews")
+    with pytest.raises(UnknownName, match="Did you mean 'regression'"):
+        lab.data("two", task="regresion")
+    assert lab.spec == before, "what was refused is not chosen"
     assert lab.data("two", metric="f1") and lab.spec.metric == "f1"
     lab.spec = None
 

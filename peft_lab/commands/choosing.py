@@ -39,11 +39,17 @@ class Choosing(Bench):
         """Choose the data, read it and show what is in it."""
         from peft_lab.listings.inputs import data
         from peft_lab.sources.datasets import load_data
+        from peft_lab.training.preparing import choose_score, make_task
 
+        if task is not None:
+            self.host.find("tasks", task)
         columns = {"text": text, "text_pair": text_pair, "label": label}
         judged = {"task": task, "metric": metric}
         spec = self.data_spec(source, test=test, validation=validation, **columns, **judged, limit=limit)
         loaded = load_data(spec, self.host)
+        if loaded.spec.metric is not None:
+            judge = make_task(self.host, loaded.task)
+            choose_score(judge, judge.targets(loaded.splits["train"]), loaded.spec.metric)
         self.spec = spec
         return data(loaded)
 

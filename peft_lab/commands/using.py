@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from peft_lab.bench import Bench
@@ -29,6 +30,7 @@ class Using(Bench):
     ) -> Table:
         """Answer for new texts, with a run or with what was loaded last."""
         from peft_lab.listings.answers import predictions, word_predictions
+        from peft_lab.training.cutting import cut_unlike
         from peft_lab.training.sample_texts import on_pairs
 
         run, texts = self._asked(what, texts)
@@ -42,8 +44,11 @@ class Using(Bench):
         restored = self.serve(run)
         outputs = restored.outputs(rows)
         if restored.task.by_word:
-            return word_predictions(run, rows, lambda one: restored.task.answers(one, restored.targets), outputs, top)
-        return predictions(run, rows, restored.task.answers(outputs, restored.targets), top)
+            said = word_predictions(run, rows, lambda one: restored.task.answers(one, restored.targets), outputs, top)
+        else:
+            said = predictions(run, rows, restored.task.answers(outputs, restored.targets), top)
+        warning = cut_unlike(restored.tokenizer, texts, run.record.get("cutting", {}))
+        return replace(said, note=f"{said.note} {warning}".strip())
 
     def _asked(self, what: str | Run, texts: tuple[str, ...]) -> tuple[Run, tuple[str, ...]]:
         """The run that is asked and the texts: the first word may be either.

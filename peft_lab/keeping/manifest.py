@@ -33,6 +33,8 @@ KEPT = (
     "recipe",
     "task",
     "targets",
+    "memory",
+    "cutting",
     "headline",
     "head",
     "fingerprints",

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Ranked = Sequence[tuple[str, float]]
-CUT = "cut off"
+NONE = "no answer"
+WHY = "No answer: behind the last token that the model reads, or nothing that its tokenizer reads"
 
 
 def predictions(run: Run, rows: Sequence[Mapping[str, str]], answers: Sequence[Ranked], top: int) -> Table:
@@ -55,7 +56,7 @@ def word_predictions(
         ranked = iter(answer(outputs[number - 1, : len(words)][known]) if known.any() else ())
         tags = []
         for word, is_known in zip(words, known, strict=True):
-            best: Ranked = next(ranked) if is_known else ((CUT, math.nan),)
+            best: Ranked = next(ranked) if is_known else ((NONE, math.nan),)
             tags.append(best[0][0] if is_known else "")
             front = [number] if several else []
             out.append([*front, word, best[0][0], style.score(best[0][1]), _others(best, top)])
@@ -63,6 +64,8 @@ def word_predictions(
             told.append(f"in text {number}: {found}" if several else found)
     columns = (*(("text",) if several else ()), "word", "answer", "probability", "next")
     note = f"{'; '.join(told)}. " if told else ""
+    if any(row[-3] == NONE for row in out):
+        note += f"{WHY}. "
     return Table("predictions", columns, out, note=f"{note}{_by(run)}; the numbers are the model's own probabilities.")
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 30
 RANGES = 5
+FEW = 10
+"""So many different numbers are shown each."""
 
 
 def data(loaded: Any) -> Table:
@@ -43,11 +45,15 @@ def data(loaded: Any) -> Table:
 
 
 def _ranges(loaded: Any) -> list[list[Any]]:
-    """Numbers in a few ranges of equal width, each with its training rows and the first of them."""
+    """Numbers, each or in a few ranges of equal width, with their training rows and the first of them."""
     import numpy as np
 
     train, spread = loaded.splits["train"], loaded.spread
     numbers = np.array([label for batch in train.select_columns(["label"]).iter(10_000) for label in batch["label"]])
+    values, firsts, counts = np.unique(numbers, return_index=True, return_counts=True)
+    if len(values) <= FEW:
+        told = zip(values, firsts, counts, strict=True)
+        return [[style.number(value), int(count), _example(train[int(first)])] for value, first, count in told]
     edges = np.linspace(spread.lowest, spread.highest, RANGES + 1)
     place = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, RANGES - 1)
     rows: list[list[Any]] = []

@@ -139,7 +139,9 @@ def gates(host: Host, run: Run, budget: int | None) -> Stack:
 
     shares = run.artifact("prefix-gates").arrays["openness"].values
     lengths = host.find("methods", "prefix").from_run({"budget": budget}, run)["lengths"]
-    rows: list[list[Any]] = [[str(n), f"{share:.3f}", length] for n, (share, length) in enumerate(zip(shares, lengths, strict=True))]
+    rows: list[list[Any]] = [
+        [str(n), f"{share:.3f}", length] for n, (share, length) in enumerate(zip(shares, lengths, strict=True))
+    ]
     said = f" --budget {budget}" if budget else ""
     table = Table(
         f"{run.id}: {sum(lengths)} virtual tokens shared out by how far gates are open",

@@ -34,6 +34,7 @@ def register_methods() -> Iterator[type[Method]]:
 
     from peft_lab.methods.selective import Selective
     from peft_lab.methods.sparse import Sparse
+    from peft_lab.methods.tokenization import Tokenization
 
-    yield from (Sparse, Selective)
+    yield from (Sparse, Tokenization, Selective)
     yield from peft_methods()

@@ -52,11 +52,15 @@ def losses_by_text(model: torch.nn.Module, context: MethodContext, batch: Batch)
 
 @contextmanager
 def mode(model: torch.nn.Module, *, training: bool) -> Iterator[None]:
-    """The model with or without dropout inside."""
+    """The model with or without dropout inside. Training later draws the random numbers that it would have anyway."""
+    import torch
+
     before = model.training
+    devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
     model.train(training)
     try:
-        yield
+        with torch.random.fork_rng(devices):
+            yield
     finally:
         model.train(before)
 

@@ -47,6 +47,21 @@ def read_labels(given: Sequence[np.ndarray | None], config: Any) -> Labels:
     return Labels(names, np.concatenate(rows))
 
 
+def labels_of(given: Sequence[Any]) -> Labels:
+    """Labels as they stand in the data: a name for each text, a number, or the tags of its words.
+
+    Raises:
+        MethodRefused: there are none.
+    """
+    if not given or any(one is None for one in given):
+        raise _no_labels()
+    if isinstance(given[0], float):
+        return _halves(np.array(given))
+    each = [set(map(str, one)) if isinstance(one, list | tuple) else {str(one)} for one in given]
+    names = sorted(set().union(*each))
+    return Labels(names, np.array([[name in one for name in names] for one in each], dtype=np.float32))
+
+
 def _halves(numbers: np.ndarray) -> Labels:
     middle = float(np.median(numbers))
     high = numbers > middle

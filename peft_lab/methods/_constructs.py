@@ -82,6 +82,17 @@ def find_constructs(
         texts.append(words.tokens(batch["input_ids"].cpu().numpy(), batch["attention_mask"].cpu().numpy()))
         given.append(batch["labels"].cpu().numpy() if "labels" in batch else None)
     labels = read_labels(given, getattr(model, "config", None))
+    return tell_apart(texts, labels, words, most=most, false_discovery=false_discovery, reach=reach)
+
+
+def tell_apart(
+    texts: Sequence[Tokens], labels: Labels, words: Words, *, most: int, false_discovery: float, reach: int
+) -> Constructs:
+    """Choose what tells the labels of some texts apart; the texts come in batches, the labels in one.
+
+    Raises:
+        MethodRefused: nothing does.
+    """
     table = count(texts, words, reach)
     statistics = statistics_of(table.presence.T @ labels.of_texts, table.having, labels.of_texts.sum(0), table.texts)
     found = choose(table, statistics, most, false_discovery, words.size)
@@ -89,7 +100,7 @@ def find_constructs(
         raise MethodRefused(
             f"none of {len(table.keys):,} words and pairs of the training texts tells the labels apart "
             f"(false discovery rate {false_discovery:g})",
-            "Say --by fisher, or give more texts",
+            "Give more texts, or choose weights without them: --by fisher",
         )
     examples, start = [], 0
     for tokens in texts:

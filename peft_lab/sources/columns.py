@@ -10,6 +10,7 @@ from typing import Any
 from peft_lab.data_spec import DataSpec
 from peft_lab.errors import DataProblem, nearest
 from peft_lab.sources.labels import as_number
+from peft_lab.sources.schemes import OUTSIDE, TAG
 
 TEXT_NAMES = (  # noqa: SIM905
     "text utterance message sentence query question review tweet comment post body content description email "
@@ -101,8 +102,9 @@ def find_word_columns(sample: Mapping[str, Sequence[Any]], spec: DataSpec) -> Co
         if spec.task is None:
             return None
         some = [name for name in lists if name not in (text, label)]
+        why = f"{_listed(some)} hold lists" if some else "no other column holds lists"
         raise DataProblem(
-            f"cannot tell the {'label' if text else 'text'} column among {_listed(sample)}: {_listed(some)} hold lists",
+            f"cannot tell the {'label' if text else 'text'} column among {_listed(sample)}: {why}",
             "Say which, such as: --text tokens --label ner_tags",
         )
     return Columns(text, None, label, _guessed({"text": text, "label": label}, named, sample))
@@ -154,8 +156,30 @@ def _by_content(free: Sequence[str], sample: Mapping[str, Sequence[Any]], spec: 
             return longest
     if len(fitting) == 1:
         return fitting[0]
+    if not fitting:
+        _must_not_be_words(sample)
     why = f"columns {_listed(fitting)} could all be" if fitting else "none looks like"
     raise DataProblem(f"cannot tell the {role} column among {_listed(sample)}: {why} it", _advice(sample, spec))
+
+
+def _must_not_be_words(sample: Mapping[str, Sequence[Any]]) -> None:
+    """Say what tagging needs, where no column fits because rows are words, or hold lists of them."""
+    if lists := [name for name, values in sample.items() if _holds_lists(values)]:
+        raise DataProblem(
+            f"{_listed(lists)} {'holds lists' if len(lists) == 1 else 'hold lists'}, not whole texts",
+            "A list of words beside a list of tags is for --task tagging, without --text-pair",
+        )
+    tags = [name for name, values in sample.items() if _is_tag(values)]
+    if tags and not any(_is_text(values) for values in sample.values()):
+        raise DataProblem(
+            f"column {tags[0]!r} holds tags of single words, such as {sample[tags[0]][0]!r}",
+            "A row must be a sentence: a list of words and a list of tags; or name the file .conll, if it is one",
+        )
+
+
+def _is_tag(values: Sequence[Any]) -> bool:
+    some = [value for value in values if isinstance(value, str)]
+    return len(some) > len(values) / 2 and all(value == OUTSIDE or TAG.fullmatch(value) for value in some)
 
 
 def _advice(sample: Mapping[str, Sequence[Any]], spec: DataSpec) -> str:

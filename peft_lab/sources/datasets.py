@@ -191,10 +191,14 @@ def _must_be_classes(splits: Mapping[str, Rows], column: str, *, guessed: bool) 
 
 
 def _must_be_tags(splits: Mapping[str, Rows], column: str) -> None:
-    """Every kind of entity, or every tag, must stand in training rows, and there must be two tags at least."""
+    """Rows must be sentences, with two tags at least; every kind of entity, or every tag, must stand in training."""
     train = splits["train"]
     assert train.tags is not None
     kinds = train.labels()
+    if train.tags.ends[-1] == len(train.tags.ends):
+        raise DataProblem(
+            "every training row is a single word", "A row must be a sentence: a list of words and a list of tags"
+        )
     if len(train.names) < 2 or (train.tags.found.scheme and not kinds):
         only = train.names[0] if train.names else ""
         raise DataProblem(f"every word of the training rows has the same tag, {shown(only)}", "Name another --label")

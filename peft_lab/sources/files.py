@@ -127,7 +127,7 @@ def _read_by_size(path: Path, kind: str, digest: str) -> Found:
     import datasets
 
     if kind == "conll":
-        table, notes = read_conll(path)
+        table, notes = _words_with_tags(path)
         if not len(table):
             raise _no_rows(path)
         return Found(table, notes=tuple(notes))
@@ -138,6 +138,17 @@ def _read_by_size(path: Path, kind: str, digest: str) -> Found:
         return _read(path, kind, {"cache_dir": str(place), "writer_batch_size": BATCH})
     with tempfile.TemporaryDirectory(prefix="peft-lab-") as cache:
         return _read(path, kind, {"cache_dir": cache, "keep_in_memory": True})
+
+
+def _words_with_tags(path: Path) -> tuple[datasets.Dataset, list[str]]:
+    """A CoNLL file; what is named .txt may be anything, and is refused with what to do."""
+    try:
+        return read_conll(path)
+    except DataProblem as error:
+        if path.suffix.lower() != ".txt":
+            raise
+        hint = "If it holds something else, name it so: .csv, .tsv, .json or .jsonl"
+        raise DataProblem(f"{error.message}; .txt is read as words with tags", hint) from error
 
 
 def _read(path: Path, kind: str, settings: Mapping[str, Any]) -> Found:

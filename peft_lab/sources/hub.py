@@ -8,7 +8,7 @@ from typing import Any
 
 from peft_lab.errors import DataProblem, nearest
 from peft_lab.sources.files import Found, split_of
-from peft_lab.sources.known_tasks import KnownTask
+from peft_lab.sources.known_tasks import KnownTask, meant
 from peft_lab.sources.quiet import hub_reachable, quiet_datasets
 
 
@@ -22,7 +22,7 @@ def read_hub(
     """
     import datasets
 
-    near = nearest(name, registered)
+    near = meant(name) or nearest(name, registered)
     instead = f"{near}{'' if near.endswith('?') else '.'} Or name a file such as tickets.csv"
     before, _, last = name.rpartition("/")
     ways: list[tuple[tuple[str, ...], dict[str, Any]]] = [((name,), {})] if name.count("/") < 2 else []
@@ -32,7 +32,7 @@ def read_hub(
             f"Put its files, as the hub has them, into a folder {known.name}: train.parquet, validation.parquet. "
             "Or name a file such as tickets.csv"
         )
-        ways = [((path, part) if part else (path,), {"revision": r} if r else {}) for path, part, r in known.ways]
+        ways = [way.asked for way in known.ways]
     if not hub_reachable() and not any(_cached(way[0]) for way, _ in ways):
         raise DataProblem(f"no data named {name!r} here, and the hub cannot be reached", instead)
     found, problem = None, None

@@ -25,8 +25,9 @@ KINDS = {
     ".bio": "conll",
     ".iob": "conll",
     ".iob2": "conll",
+    ".txt": "conll",
 }
-READABLE = "CSV, TSV, JSON, JSON lines (.jsonl), parquet and CoNLL (.conll) can be read"
+READABLE = "CSV, TSV, JSON, JSON lines (.jsonl), parquet and CoNLL (.conll, .txt) can be read"
 PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".npy", ".npz", ".joblib"}
 WORKBOOKS = {".xlsx", ".xls", ".xlsm", ".ods"}
 
@@ -63,7 +64,7 @@ def one_line_for(path: Path) -> Iterator[None]:
 
 
 def look_at(path: Path) -> str:
-    """Return how to read a file: ``csv``, ``json`` or ``parquet``.
+    """Return how to read a file: ``csv``, ``json``, ``parquet`` or ``conll``.
 
     Raises:
         DataProblem: it is not there, is empty, or is not what its name says.

@@ -7,17 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from peft_lab.data_spec import DataSpec
 from peft_lab.errors import DataProblem, nearest
 from peft_lab.sources.files import Found
 
-Way = tuple[str, str | None, str | None]
-"""How ``datasets`` is asked: repository, configuration, revision."""
 Row = Mapping[str, Any]
 EXPORT = "refs/convert/parquet"
 """The hub's own copy as parquet of data sets that come as a script, which nobody runs any more."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where on the hub a task is."""
+
+    repository: str
+    part: str = ""
+    exported: bool = False
+    """In the hub's own copy, which knows no configurations: a part is a folder there."""
+
+    @property
+    def asked(self) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """What ``datasets.load_dataset`` is given."""
+        if self.exported:
+            return (self.repository,), {"revision": EXPORT, **({"data_dir": self.part} if self.part else {})}
+        return (self.repository, self.part) if self.part else (self.repository,), {}
 
 
 @dataclass(frozen=True)
@@ -112,6 +128,15 @@ def known_task(source: str) -> KnownTask | None:
     return TASKS.get(name)
 
 
+def meant(source: str) -> str:
+    """The names of public tasks that one that nothing has is near to, as a question; empty where there is none."""
+    name = source.strip("/").lower()
+    near = [task for task in TASKS if task.rpartition("/")[2] == name] or get_close_matches(
+        name, TASKS, n=1, cutoff=0.7
+    )
+    return f"Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
 # --- how some tasks become pairs of texts -----------------------------------------------------------------------------
 
 
@@ -170,12 +195,11 @@ TURNED = {
 
 
 def _glue(name: str, text: str, pair: str | None, *metrics: str, task: str = "classification") -> KnownTask:
-    ways: tuple[Way, ...] = (("nyu-mll/glue", name, None),)
-    return KnownTask(f"glue/{name}", ways, text, pair, metrics, task)
+    return KnownTask(f"glue/{name}", (Way("nyu-mll/glue", name),), text, pair, metrics, task)
 
 
 def _super(name: str, text: str, pair: str | None, *metrics: str) -> KnownTask:
-    ways: tuple[Way, ...] = (("aps/super_glue", name, None), ("aps/super_glue", name, EXPORT))
+    ways = (Way("aps/super_glue", name), Way("aps/super_glue", name, exported=True))
     return KnownTask(f"super_glue/{name}", ways, text, pair, metrics, turned=TURNED.get(name.partition(".")[0]))
 
 
@@ -199,14 +223,16 @@ _TABLE = (
     _super("wsc.fixed", "text", "text_pair", "accuracy"),
     KnownTask(
         "conll2003",
-        (("lhoestq/conll2003", None, None), ("eriktks/conll2003", None, EXPORT)),
+        (Way("lhoestq/conll2003"), Way("eriktks/conll2003", exported=True)),
         "tokens",
         None,
         ("entity_f1",),
         "tagging",
         "ner_tags",
     ),
-    KnownTask("wnut_17", (("leondz/wnut_17", None, EXPORT),), "tokens", None, ("entity_f1",), "tagging", "ner_tags"),
+    KnownTask(
+        "wnut_17", (Way("leondz/wnut_17", exported=True),), "tokens", None, ("entity_f1",), "tagging", "ner_tags"
+    ),
 )
 TASKS: Mapping[str, KnownTask] = {task.name: task for task in _TABLE}
 OWNERS = frozenset(("nyu-mll", "aps", "lhoestq", "eriktks", "leondz"))

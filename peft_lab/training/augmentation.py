@@ -15,6 +15,7 @@ from typing import Any
 
 from peft_lab.errors import BadOption, DataProblem
 from peft_lab.recipe import Training
+from peft_lab.sources.quiet import quiet_datasets
 
 Table = Mapping[str, Sequence[str]]
 
@@ -43,8 +44,9 @@ def augmented(rows: Any, settings: Training, seed: int, task: str, source: str) 
             if (new := changed_text(text, settings.augment, draw, table)) != text:
                 numbers.append(number)
                 changed.append(new)
-    copies = rows.select(numbers).remove_columns("text").add_column("text", changed) if numbers else rows.select([])
-    whole = datasets.concatenate_datasets([rows, copies.select_columns(rows.column_names).cast(rows.features)])
+    with quiet_datasets():
+        copies = rows.select(numbers).remove_columns("text").add_column("text", changed) if numbers else rows.select([])
+        whole = datasets.concatenate_datasets([rows, copies.select_columns(rows.column_names).cast(rows.features)])
     missed = len(texts) * settings.augment_copies - len(changed)
     said = f"{len(changed)} copies of training texts with changed words were added"
     return whole, said + (f"; {missed} came out unchanged and were left out" if missed else "")

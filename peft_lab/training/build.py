@@ -99,7 +99,7 @@ def build(
     task = context.task
     seed_everything(seed)
     model, fresh = load_model(found, task.auto_class, task.model_settings(targets))
-    if rows is not None:
+    if rows is not None and rows > model.get_input_embeddings().num_embeddings:  # tables may have rows to spare
         model.resize_token_embeddings(rows)
     base = base_tensors(model)
     freeze(model)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pluggy_specs import Batch, Task
+from pluggy_specs import Batch, Table, Task
 
 if TYPE_CHECKING:
     import torch
 
     from peft_lab.training.batches import Batcher, Encoded
+
+
+def _forget(text: str) -> None:
+    """Where nobody reads notes."""
 
 
 @dataclass
@@ -24,6 +28,8 @@ class Context:
     task: Task
     batch_size: int
     head: frozenset[str] = frozenset()
+    rows: Table | None = None
+    note: Callable[[str], None] = _forget
     train: Encoded | None = None
     batcher: Batcher | None = None
 

@@ -81,11 +81,13 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
     from peft_lab.training.build import adapt_tokenizer, build
     from peft_lab.training.context import Context
     from peft_lab.training.cost import PeakMemory
+    from peft_lab.training.cutting import usual_cutting
     from peft_lab.training.fingerprints import code_fingerprint
     from peft_lab.training.hardware import describe_hardware, open_accelerator, precision_of, settings_here
     from peft_lab.training.lengths import longest_text
     from peft_lab.training.loop import Job
-    from peft_lab.training.start import masks_of, take_over, whole_of
+    from peft_lab.training.memory import give_back, kept
+    from peft_lab.training.start import masks_of, memory_of, take_over, whole_of
 
     settings = recipe.training
     before = journal.record.get("hardware")  # of a run that goes on, in the precision it had
@@ -102,6 +104,8 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
     task = make_task(host, data.task)
     generator = torch.Generator().manual_seed(recipe.seed)
     context = Context(accelerator.device, generator, load_tokenizer(found), task, settings.batch_size)
+    context.rows, context.note = data.splits["train"], journal.note
+    give_back(methods, memory_of(recipe.start) if recipe.start else journal.record)
     vocabulary = adapt_tokenizer(methods, context)
     prints = {
         "data": data.fingerprint,
@@ -123,6 +127,8 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
         targets=targets,
         headline=headline,
         task=data.task,
+        memory=kept(methods),
+        cutting=usual_cutting(context.tokenizer, data.splits["train"]),
         offered_by=offered_by(host, recipe, data.task),
     )
     longest = longest_text(found, settings.max_length, methods, journal.note)

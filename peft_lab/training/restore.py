@@ -116,6 +116,33 @@ def untrained(run: Run, host: Host, **changes: Any) -> Restored:
     return _assemble(run, host, [], {}, changes)
 
 
+def tokenizers_of(run: Run, host: Host) -> tuple[Any, Any]:
+    """The tokenizer of a run's base model, and the one that the run trained with; the model is not loaded.
+
+    Raises:
+        RunProblem: the base model or the tokenizer is missing here or is another one.
+    """
+    import torch
+
+    from peft_lab.sources.models import find_model, load_tokenizer
+    from peft_lab.training.build import adapt_tokenizer
+    from peft_lab.training.context import Context
+    from peft_lab.training.memory import give_back
+
+    _must_be_begun(run)
+    must_be_offered(run, host)
+    found = find_model(run.recipe.model, host)
+    plain = load_tokenizer(found)
+    with host.blaming():
+        methods = make_methods(host, run.recipe)
+        give_back(methods, run.record)
+        task = make_task(host, run.record["task"])
+        context = Context(torch.device("cpu"), torch.Generator(), plain, task, run.recipe.training.batch_size)
+        adapt_tokenizer(methods, context)
+    must_be_same_tokenizer(run, context.tokenizer)
+    return plain, context.tokenizer
+
+
 def _must_be_begun(run: Run) -> None:
     if "targets" not in run.record:
         raise RunProblem(f"{run.id} stopped before its data was read", "Train again")
@@ -136,6 +163,7 @@ def _assemble(
     from peft_lab.training.context import Context
     from peft_lab.training.hardware import choose_device, choose_precision, settings_here
     from peft_lab.training.lengths import longest_text
+    from peft_lab.training.memory import give_back
     from peft_lab.training.randomness import kept_apart
 
     recipe, record = run.recipe, run.record
@@ -148,6 +176,7 @@ def _assemble(
     with kept_apart():
         generator = torch.Generator().manual_seed(recipe.seed)
         context = Context(place.device, generator, load_tokenizer(found), task, settings.batch_size)
+        give_back(methods, record)
         rows = adapt_tokenizer(methods, context)
         if methods:
             must_be_same_tokenizer(run, context.tokenizer)

@@ -35,6 +35,11 @@ def masks_of(start: Start) -> dict[str, torch.Tensor] | None:
     return saved_masks(Path(start.run) / WEIGHTS) or None
 
 
+def memory_of(start: Start) -> Mapping[str, Any]:
+    """The record of the run before, with what its methods learned from its training texts."""
+    return Run(start.run).record
+
+
 def whole_of(start: Start) -> set[str]:
     """Names of what trained whole in the run before."""
     return saved_whole(Path(start.run) / WEIGHTS)

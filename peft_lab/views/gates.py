@@ -37,17 +37,18 @@ class Gates(View):
         if "gate-at-start" in arrays:
             moved = now - np.asarray(arrays["gate-at-start"].values, dtype=float)
             panels.insert(1, ("change since the start", moved, (-0.5, 0.5), "PuOr", lambda v: f"{v:+.2f}"))
-        narrow = 0.42 * min(tokens, MOST_NUMBERS) + 0.9
-        figure = new_figure(1.6 + narrow * len(panels) + 0.8, 1.5 + 0.27 * layers)
-        grid = figure.add_gridspec(1, len(panels) + 1, width_ratios=[*([narrow] * len(panels)), 0.9])
+        wide = 0.4 * min(tokens, MOST_NUMBERS) + 0.9
+        figure = new_figure(wide + 2.2, len(panels) * (0.85 + 0.24 * layers) + 0.4)
+        grid = figure.add_gridspec(len(panels), 2, width_ratios=[wide, 1.3])
         for number, (title, values, limits, colours, text) in enumerate(panels):
-            axes = figure.add_subplot(grid[number])
+            axes = figure.add_subplot(grid[number, 0])
             _grid(axes, values, limits, colours, text if tokens <= MOST_NUMBERS else None)
             axes.set_title(in_figure(title), loc="left", fontsize=10, color=INK)
-            axes.set_yticks(np.arange(layers) + 0.5, [str(n) for n in range(layers)] if not number else [""] * layers)
-            if not number:
-                axes.set_ylabel("layer", fontsize=9, color=INK)
-        _factors(figure.add_subplot(grid[len(panels)]), scale)
+            axes.set_yticks(np.arange(layers) + 0.5, [str(n) for n in range(layers)])
+            axes.set_ylabel("layer", fontsize=9, color=INK)
+            if number == len(panels) - 1:
+                axes.set_xlabel("virtual token", fontsize=9, color=INK)
+        _factors(figure.add_subplot(grid[0, 1]), scale)
         figure.suptitle(
             in_figure(f"{run.id}, {run.recipe.method}: how far each virtual token is let in"),
             x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK,
@@ -84,10 +85,9 @@ def _grid(
     at = np.arange(0, values.shape[1], every)
     axes.set_xticks(at + 0.5, [str(n) for n in at], fontsize=8.5)
     axes.tick_params(length=0, colors=INK, labelsize=8.5)
-    axes.set_xlabel("virtual token", fontsize=9, color=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    bar: Any = axes.figure.colorbar(picture, ax=axes, orientation="horizontal", pad=0.02, fraction=0.06, aspect=25)
+    bar: Any = axes.figure.colorbar(picture, ax=axes, pad=0.015, fraction=0.03)
     bar.ax.tick_params(labelsize=8, colors=INK)
     bar.outline.set_visible(False)
 
@@ -105,7 +105,7 @@ def _factors(axes: Axes, scale: np.ndarray) -> None:
     axes.set_ylim(len(scale), 0)
     axes.set_yticks([])
     axes.set_xticks([1], ["1"], fontsize=8.5)
-    axes.set_title("factor", loc="left", fontsize=10, color=INK)
+    axes.set_title("factor of the layer", loc="left", fontsize=10, color=INK)
     axes.tick_params(length=0, colors=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
