@@ -460,6 +460,9 @@ def laid_out(name: str) -> datasets.DatasetDict:
         return made
 
     splits = {"train": rows(30), "validation": rows(6), "test": rows(4, withheld=known.task == "classification")}
+    if name == "glue/mnli":
+        splits = {f"{s}_matched" if s != "train" else s: r for s, r in splits.items()}
+        splits |= {"validation_mismatched": rows(9)}
     kinds_ = datasets.Features(features)
     return datasets.DatasetDict({s: datasets.Dataset.from_list(r, features=kinds_) for s, r in splits.items()})
 
@@ -481,7 +484,9 @@ def test_files_of_the_layout_of_the_hub_are_all_it_takes(name: str) -> None:
     if known.task == "classification":
         assert set(data.labels) == set(classes_of(name))
         assert "test has no labelled row and is left out" in data.notes
-    assert len(data.splits["validation"]) == 6, "the validation split of the task, none carved out"
+    assert len(data.splits["validation"]) == 6 and len(data.splits["train"]) == 30, (
+        "the validation split of the task, none carved out"
+    )
     from peft_lab.tasks.classification import Classification
     from peft_lab.tasks.regression import Regression
     from peft_lab.tasks.tagging import Tagging

@@ -131,15 +131,18 @@ def test_constant_answers_are_zero_and_flagged() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         two = Classification().metrics(np.eye(2)[[1, 1, 1]], [0, 1, 1], {"labels": ["0", "1"], "positive": "1"})
+        right = Classification().metrics(np.eye(2)[[1, 1]], [1, 1], {"labels": ["0", "1"], "positive": "1"})
         number = Regression().metrics(np.full((4, 1), 0.3), [0.0, 1.0, -1.0, 2.0], {"mean": 5.0, "deviation": 2.0})
         same = Regression().metrics(np.array([[0.3], [0.1]]), [1.0, 1.0], {"mean": 5.0, "deviation": 2.0})
         words = Tagging().metrics([np.eye(2)[[1, 1]]], [np.array([0, 1])], {"labels": ["B-x", "O"], "entities": True})
     assert (two["matthews"], two["constant"]) == (0.0, 1.0)
+    assert (right["accuracy"], right["f1"], right["matthews"]) == (1.0, 1.0, 0.0)
+    assert "constant" not in right, "so they should be"
     assert (number["pearson"], number["spearman"], number["constant"]) == (0.0, 0.0, 1.0)
     assert (same["pearson"], same["spearman"]) == (0.0, 0.0)
     assert "constant" not in same, "labels that are all the same are not the model's doing"
     assert (words["entity_f1"], words["constant"]) == (0.0, 1.0)
-    for scores in (two, number, same, words):
+    for scores in (two, right, number, same, words):
         assert all(math.isfinite(score) for score in scores.values())
     assert "constant" not in Classification().metrics(np.eye(2)[[1, 0, 1]], [0, 1, 1], {"labels": ["0", "1"]})
 

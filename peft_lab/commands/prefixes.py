@@ -17,7 +17,7 @@ class Prefixes(Bench):
     @operation("gates run-3", "gates run-3 --budget 48")
     def gates(
         self,
-        run: Annotated[str, About("a run of apt; the last one when none is named", completes="runs")] = "",
+        run: Annotated[str, About("a run of apt; the last one when none is named", completes="runs", word=True)] = "",
         budget: Annotated[int | None, About("virtual tokens of all layers together; as many as it had")] = None,
     ) -> Stack:
         """Show how far the gates are open, and the lengths they propose for each layer's prefix."""

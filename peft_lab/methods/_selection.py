@@ -102,12 +102,12 @@ def _best_groups(
             left -= int(size[group])
             taken.setdefault(int(owner[group]), []).append(int(group - first[owner[group]]))
     chosen = {}
-    for number, units in sorted(taken.items()):
+    for number, rows in sorted(taken.items()):
         name = names[number]
         score = scores[name]
         places = torch.arange(score.numel(), device=score.device).view(score.shape)
         if granularity == "row":
-            places = _by_unit(places, along.get(name, 0))[sorted(units)]
+            places = _by_unit(places, along.get(name, 0))[sorted(rows)]
         chosen[name] = places.flatten().sort().values
     return chosen, int(size[some].min()) if len(some) else 1
 

@@ -89,16 +89,17 @@ def gradients_of(
 
 
 def _add_products(flat: Sequence[Call], chosen: Chosen, turned: bool, total: torch.Tensor) -> None:
+    import torch
+
     if chosen.pairs is not None and len(flat) == 1:
         _add_pairs(*flat[0], *chosen.pairs, turned, total)
         return
     for places in chosen.places:
         if not len(places):
             continue
-        parts = [
-            (given[places].T @ back[places]) if turned else (back[places].T @ given[places]) for given, back in flat
-        ]
-        gradient = parts[0] if len(parts) == 1 else sum(parts)
+        given = torch.cat([one[places] for one, _ in flat])
+        back = torch.cat([one[places] for _, one in flat])
+        gradient = given.T @ back if turned else back.T @ given
         total.addcmul_(gradient, gradient)
 
 

@@ -7,7 +7,7 @@ place of the prefix P_i. That makes 3 L d m + L numbers, 1.5 times those of ``pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,6 +36,7 @@ class AptOptions(PrefixOptions):
         description="which token's hidden state opens the gates: first (encoders), last (decoders), the mean; or none, "
         "but free numbers",
     )
+    gate_rate: float = Field(0.05, gt=0, le=1, description="learning rate of the gates over that of the prefix")
 
 
 @dataclass
@@ -146,6 +147,12 @@ class Apt(PrefixMethod):
     def layer(self, own: torch.nn.Module, place: tuple[int, int], length: int, *network: Any) -> LayerPrefix:
         """A prefix with gates."""
         return GatedPrefix(own, place, length, self.options.dropout, *network)
+
+    def rates(self, model: torch.nn.Module) -> Mapping[str, float]:
+        """Gates move more slowly: each is a sum over all dimensions of a state, and would be fully open or shut at once."""
+        gates = {id(prefix.own.gate) for prefix in self.layers if self.options.token_gate}
+        share = 1.0 if self.gate_from == "free" else self.options.gate_rate
+        return {name: share for name, parameter in model.named_parameters() if id(parameter) in gates}
 
     def prepare(self, model: torch.nn.Module, context: MethodContext) -> None:
         """Note how far the gates are open before the first step."""

@@ -69,8 +69,11 @@ class Found:
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a file stem or hub split stands for: ``mine_train``, ``dev``, ``test-00000-of-00002``."""
-    stem = re.sub(r"-\d+-of-\d+$", "", name.lower())
+    """Return the split that a file stem or hub split stands for: ``mine_train``, ``dev``, ``test-00000-of-00002``.
+
+    MNLI's ``validation_matched`` is its validation; ``validation_mismatched`` is of another kind of text, and none.
+    """
+    stem = re.sub(r"-\d+-of-\d+$", "", name.lower()).removesuffix("_matched")
     return SPLITS.get(stem) or SPLITS.get(re.split(r"[-_. ]", stem)[-1])
 
 

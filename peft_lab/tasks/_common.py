@@ -47,7 +47,7 @@ def ranked(outputs: Any, labels: Sequence[str]) -> list[list[tuple[str, float]]]
     return [[(labels[i], float(row[i])) for i in np.argsort(-row)] for row in shares]
 
 
-def noted(scores: Mapping[str, float], answers: np.ndarray) -> dict[str, float]:
-    """Scores, and the word for it where several answers are all the same."""
-    same = len(answers) > 1 and bool((answers == answers[0]).all())
+def noted(scores: Mapping[str, float], answers: np.ndarray, gold: np.ndarray) -> dict[str, float]:
+    """Scores, and the word for it where several answers are all the same, though they should not be."""
+    same = len(answers) > 1 and bool((answers == answers[0]).all() and (gold != gold[0]).any())
     return {**scores, CONSTANT: 1.0} if same else dict(scores)

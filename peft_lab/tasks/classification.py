@@ -65,12 +65,12 @@ class Classification(Task):
         scores = {
             "accuracy": float((gold == predicted).mean()),
             "macro_f1": float(f1_score(gold, predicted, average="macro", zero_division=0)),
-            "matthews": float(matthews_corrcoef(gold, predicted)),
+            "matthews": float(matthews_corrcoef(gold, predicted)) if np.ptp(gold) and np.ptp(predicted) else 0.0,
         }
         if "positive" in targets:
             positive = targets["labels"].index(targets["positive"])
             scores["f1"] = float(f1_score(gold == positive, predicted == positive, zero_division=0))
-        return noted(scores, predicted)
+        return noted(scores, predicted, gold)
 
     def answers(self, outputs: Any, targets: Mapping[str, Any]) -> Sequence[Sequence[tuple[str, float]]]:
         """Labels with probabilities, most probable first."""

@@ -64,13 +64,13 @@ class Regression(Task):
         from scipy import stats
 
         answers, gold = np.asarray(outputs, dtype=np.float64)[:, 0], np.asarray(labels, dtype=np.float64)
-        constant = len(answers) > 1 and float(np.ptp(answers)) < SAME
+        differ, apart = float(np.ptp(answers)) >= SAME, bool(np.ptp(gold))
         scores = {"pearson": 0.0, "spearman": 0.0}
-        if len(answers) > 1 and not constant and np.ptp(gold) > 0:
+        if differ and apart:
             scores["pearson"] = float(stats.pearsonr(answers, gold).statistic)
             scores["spearman"] = float(stats.spearmanr(answers, gold).statistic)
         scores["mse"] = float(np.square(answers - gold).mean() * targets["deviation"] ** 2)
-        return {**scores, CONSTANT: 1.0} if constant else scores
+        return {**scores, CONSTANT: 1.0} if apart and not differ else scores
 
     def answers(self, outputs: Any, targets: Mapping[str, Any]) -> Sequence[Sequence[tuple[str, float]]]:
         """The number in the units of the data, which no probability goes with."""

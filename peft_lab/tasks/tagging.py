@@ -91,7 +91,7 @@ class Tagging(Task):
             from sklearn.metrics import f1_score
 
             scores["macro_f1"] = float(f1_score(flat_gold, flat_found, average="macro", zero_division=0))
-        return noted(scores, np.array(flat_found))
+        return noted(scores, np.array(flat_found), np.array(flat_gold))
 
     def answers(self, outputs: Any, targets: Mapping[str, Any]) -> Sequence[Sequence[tuple[str, float]]]:
         """For each word the tags with probabilities, most probable first."""

@@ -115,7 +115,7 @@ def _texts(arrays: Mapping[str, Array], chosen: Iterable[int], names: Sequence[s
     lines = []
     for number in chosen:
         if number in labels:
-            at = np.flatnonzero(example == labels.index(number))
+            at = np.flatnonzero(example == labels.index(number)).tolist()
             text = _marked([(pieces[i], int(marks[i])) for i in at])
             lines.append(f'<div style="margin:6px 4px"><b>{esc(names[number])}</b><br>{text}</div>')
     if not lines:

@@ -85,19 +85,19 @@ class MaskAtlas(View):
             )
             return Drawing(f"{title}, {known.name}: {said}. {_block_size(known)}", picture)
         common, mine, theirs = one.common(other), one.chosen, other.chosen
-        there = one.total > 0
+        there = np.asarray(one.total > 0)
         with np.errstate(invalid="ignore"):
             difference = np.where(there, 100 * (mine - theirs) / one.total, np.nan)
             overlap = common / (mine + theirs - common)
-        there = there.any(axis=0)
-        kinds = [kind for kind, keep in zip(one.kinds, there, strict=True) if keep]
+        columns = np.flatnonzero(there.any(axis=0))
+        kinds = [one.kinds[column] for column in columns]
         row, column = divmod(int(np.nanargmax(np.abs(difference))), difference.shape[1])
         said = f"{_overlap(int(common.sum()), int(mine.sum()), int(theirs.sum()), int(one.total.sum()))}. "
         said += f"They differ most in {_place(one, row, column)}: "
         said += f"{share(mine[row, column] / one.total[row, column])} against "
         said += f"{share(theirs[row, column] / one.total[row, column])}."
         picture = strip_difference_picture(
-            difference[:, there], overlap[:, there], one.layers, kinds, f"{title}: which weights train", scale
+            difference[:, columns], overlap[:, columns], one.layers, kinds, f"{title}: which weights train", scale
         )
         return Drawing(f"{title}: {said}", picture)
 
@@ -105,10 +105,10 @@ class MaskAtlas(View):
 def _strip(mask: Mask, run: str) -> Drawing:
     chosen, total = mask.chosen, mask.total
     part = np.divide(chosen, total, out=np.full(total.shape, np.nan), where=total > 0)
-    there = (total > 0).any(axis=0)
-    kinds = [kind for kind, keep in zip(mask.kinds, there, strict=True) if keep]
+    columns = np.flatnonzero((total > 0).any(axis=0))
+    kinds = [mask.kinds[column] for column in columns]
     figure = heatmap(
-        100 * part[:, there],
+        100 * part[:, columns],
         mask.layers,
         kinds,
         title=f"{mask.title}: which weights train",

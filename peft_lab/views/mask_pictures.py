@@ -65,6 +65,7 @@ def blocks_difference_picture(one: Blocks, other: Blocks, tensor: Tensor, title:
 def cells_picture(cells: np.ndarray, rows: slice, columns: slice, title: str) -> Any:
     """Exact cells: those that train are dark."""
     from matplotlib.colors import ListedColormap
+    from matplotlib.ticker import MaxNLocator
 
     height, width = cells.shape
     side = min(0.16, 6.2 / max(height, width, 1))
@@ -80,8 +81,8 @@ def cells_picture(cells: np.ndarray, rows: slice, columns: slice, title: str) ->
         axes.grid(True, which="minor", color=PAPER, linewidth=0.6)
     axes.tick_params(which="minor", length=0)
     axes.tick_params(labelsize=9, colors=INK, length=2)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(in_figure(shorten(title, LONGEST_TITLE)), loc="left", fontsize=11, fontweight="bold", color=INK)
     axes.set_xlabel("column (dark: trains)", fontsize=9, color=INK)
     axes.set_ylabel("row", fontsize=9, color=INK)
@@ -147,8 +148,9 @@ def _with_margins(tensor: Tensor, title: str) -> tuple[Any, Any, Any, Any]:
     image.set_facecolor(NOTHING)
     for axes in (right, top):
         tidy(axes)
-        axes.locator_params(nbins=3)
         axes.tick_params(labelsize=8.5)
+    right.locator_params(axis="x", nbins=3)
+    top.locator_params(axis="y", nbins=3)
     image.tick_params(labelsize=9, colors=INK)
     image.set_xlabel("column", fontsize=9, color=INK)
     image.set_ylabel("" if flat else "row", fontsize=9, color=INK)
@@ -195,4 +197,9 @@ def _label_bar(bar: Any, text: str, *, signed: bool = False) -> None:
     bar.ax.tick_params(labelsize=8.5, colors=INK, which="both")
     bar.ax.yaxis.set_major_formatter(lambda value, _: _signed(value) if signed else three_digits(value))
     bar.ax.yaxis.set_minor_formatter("")
+    norm = bar.mappable.norm
+    if not signed and 1 < norm.vmax / max(norm.vmin, 1e-9) < 100:  # powers of ten alone would leave it without numbers
+        from matplotlib.ticker import LogLocator
+
+        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     bar.outline.set_visible(False)
