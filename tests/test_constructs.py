@@ -180,6 +180,7 @@ def test_pieces_within_words_start_no_construct():
     context = context_of(texts, [row % 2 for row in range(120)], tokenizer)
     constructs = find_constructs(model_of("no", "yes"), context, most=8, false_discovery=0.05, reach=5)
     assert spelled(constructs, 1)[0] == (3, "embed", "##ding", "##s")
+    assert constructs_artifact(constructs).arrays["kind"].values[0] == 1  # one word, whatever the pieces
     assert not any(one[1].startswith("##") for one in spelled(constructs, 1))
 
 
@@ -292,6 +293,15 @@ def test_the_view_says_what_was_found_and_marks_it(tmp_path, found):
     assert "alpha beta" in html and "gamma … delta" in html
     text = html[html.index("a training text of each label") :]
     assert ">alpha beta</span> n" in text and ">gamma</span> n" in text
+
+
+def test_a_long_example_says_that_it_goes_on(tmp_path):
+    draw = random.Random(8)
+    texts = [" ".join([("pen", "printer")[row % 2], *draw.choices(NOISE, k=(70, 5)[row % 2])]) for row in range(60)]
+    context = context_of(texts, [row % 2 for row in range(60)], tokenizer_of(["pen", "printer", *NOISE]))
+    constructs = find_constructs(model_of("long", "short"), context, most=1, false_discovery=0.05, reach=2)
+    html = View().draw([run_with(tmp_path, constructs_artifact(constructs))]).html
+    assert html.count(" …</div>") == 1 and html.index(" …</div>") < html.rindex("<b>short</b>")
 
 
 def test_labels_can_be_named_and_a_wrong_name_is_told(tmp_path, found):

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, DynamicCache
 
 from peft_lab.errors import MethodRefused, PeftLabError
+from peft_lab.methods._gate_trail import Trail
 from peft_lab.methods._prefix_attention import GIVE, leave, without
 from peft_lab.methods._prefix_lengths import lengths_for, openness
 from peft_lab.methods.apt import Apt
@@ -315,10 +316,26 @@ def test_gates_are_kept_and_give_lengths(tmp_path):
         gates.arrays["scale-at-start"].values, 1
     )
     assert not np.allclose(gates.arrays["gate"].values, 0.5)
+    way = gates.arrays["gate-on-the-way"]
+    assert way.axes == ("batch", "layer", "token") and 1 < len(way.values) <= 12
+    assert abs(way.values[0] - 0.5).mean() < abs(way.values[-1] - 0.5).mean()
     lengths = lengths_for(openness(gates), 8)
     assert sum(lengths) == 8
     again = lab.train("prefix", epochs=1, batch_size=8, device="cpu", lengths=lengths)
     assert again.cost["trainable"] - again.cost["trainable_head"] == 2 * 32 * 8
+
+
+def test_the_way_of_the_gates_is_kept_in_a_few_parts():
+    trail = Trail()
+    assert trail.array(2, 3) is None
+    for batch in range(50):
+        for layer, tokens in enumerate((3, 2)):
+            trail.add(layer, torch.full((tokens,), float(batch + 100 * layer)))
+    found = trail.array(2, 3)
+    assert list(found.labels["batch"]) == [str(n) for n in range(8, 49, 8)]
+    assert np.allclose(found.values[:, 0, 0], [3.5 + 8 * n for n in range(6)])
+    assert np.allclose(found.values[:, 1, 1], [103.5 + 8 * n for n in range(6)])
+    assert np.isnan(found.values[:, 1, 2]).all()
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,14 @@ LONGEST_EXAMPLE = 60
 def constructs_artifact(constructs: Constructs) -> Artifact:
     """Arrays over ``construct`` (its label, kind, texts inside and in all, z, p), ``label``, and ``piece`` of examples.
 
+    ``kind`` is how many words stand side by side, and 0 for two apart.
     ``piece_mark`` is 2 where a token belongs to a construct of the text's own label, 1 where to another's.
     """
     found, words = constructs.found, constructs.words
     said = [words.text(one.ids) if one.kind else " … ".join(words.text([i]) for i in one.ids) for one in found]
     columns = {
         "label": np.array([one.label for one in found], dtype=np.int32),
-        "kind": np.array([one.kind for one in found], dtype=np.int8),
+        "kind": np.array([words.many(one.ids) if one.kind else 0 for one in found], dtype=np.int8),
         "inside": np.array([one.inside for one in found], dtype=np.int32),
         "having": np.array([one.having for one in found], dtype=np.int32),
         "z": np.array([one.z for one in found]),
@@ -64,10 +65,12 @@ def _examples(constructs: Constructs) -> Iterator[tuple[int, list[str], list[int
             row = int(marked.sum(1).argmax())
             if (much := int(marked[row].sum())) <= best[0]:
                 continue
-            at = np.flatnonzero(these.usable[row])[:LONGEST_EXAMPLE]
+            every = np.flatnonzero(these.usable[row])
+            at = every[:LONGEST_EXAMPLE]
             alone = type(tokens)(these.ids[row : row + 1], these.usable[row : row + 1])
             either = constructs.marked(alone, constructs.found)[0, at].astype(int) + marked[row, at]
             pieces = constructs.words.pieces(these.ids[row, at].tolist())
-            best = much, pieces, either.tolist()
+            rest = [" …"] * (len(every) > len(at))
+            best = much, pieces + rest, either.tolist() + [0] * len(rest)
         if best[0]:
             yield label, best[1], best[2]

@@ -72,6 +72,11 @@ class Words:
         shown = self.tokenizer.convert_tokens_to_string([text]).strip()
         return bool(shown) and unicodedata.name(shown[0], "").startswith(UNSPACED)
 
+    def many(self, ids: Sequence[int]) -> int:
+        """How many words tokens side by side are."""
+        there = np.array([ids], dtype=np.int64)
+        return int(self.starts(Tokens(there, np.ones_like(there, dtype=bool))).sum())
+
     def text(self, ids: Sequence[int]) -> str:
         """Tokens as people read them."""
         return " ".join(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False).split())

@@ -89,7 +89,7 @@ class Adapter(Method):
     name = "adapter"
     summary = "small bottleneck modules between the parts of each layer"
     paper = "arXiv:1902.00751, arXiv:2005.00247, arXiv:2401.04051"
-    training = {"learning_rate": 1e-3}
+    training = {"learning_rate": 3e-3}
 
     Options = AdapterOptions
 

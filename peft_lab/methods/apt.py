@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from peft_lab.methods._prefix import LayerPrefix, PrefixMethod, PrefixOptions
+from peft_lab.methods._gate_trail import Trail
 from peft_lab.methods._prefix_attention import GIVE, Place
 from pluggy_specs import Array, Artifact, Batch, MethodContext
 
@@ -49,6 +50,8 @@ class Seen:
     """What entered each layer, [text, token, dimension], until its gates have used it."""
     kept: dict[int, list[torch.Tensor]] | None = None
     """Gates of every layer, [text, virtual token], while someone collects them."""
+    trail: Trail = field(default_factory=Trail)
+    """Gates on the way through training."""
 
 
 @dataclass
@@ -87,6 +90,8 @@ class GatedPrefix(LayerPrefix):
         else:
             assert hidden is not None
             gates = (self._state(hidden.to(self.own.gate.dtype)) @ self.own.gate).sigmoid()
+        if self.own.training:
+            self.seen.trail.add(self.number, gates.detach().mean(0))
         if self.seen.kept is not None:
             self.seen.kept.setdefault(self.number, []).append(gates.detach())
         return gates
@@ -165,6 +170,8 @@ class Apt(PrefixMethod):
         arrays = dict(now.arrays)
         if start is not None:
             arrays |= {f"{name}-at-start": array for name, array in start.arrays.items()}
+        if trail := self.seen.trail.array(*now.arrays["gate"].values.shape):
+            arrays["gate-on-the-way"] = trail
         yield Artifact("prefix-gates", arrays, now.note)
 
     def _openness(self, model: torch.nn.Module, context: MethodContext) -> Artifact:

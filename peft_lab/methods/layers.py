@@ -42,7 +42,7 @@ class Layers(Method):
 
     name = "layers"
     summary = "some layers train whole: those named, or those with the largest relative gradients"
-    training = {"learning_rate": 3e-4}
+    training = {"learning_rate": 1e-3}
 
     Options = LayersOptions
     found: Mapping[int, Relative] = {}

@@ -46,7 +46,7 @@ class Sparse(Method):
     name = "sparse"
     summary = "the few weights most sensitive to the words that tell labels apart"
     paper = "arXiv:2508.08635"
-    training = {"learning_rate": 1e-3}
+    training = {"learning_rate": 3e-3}
 
     Options = SparseOptions
 

@@ -96,12 +96,13 @@ def _hint(run: Run) -> str:
 
 
 def _datasets(bench: Bench, fragment: str, model: str) -> Iterator[Candidate]:
-    from peft_lab.sources.files import KINDS as ENDINGS
+    from peft_lab.sources.files import KINDS
 
     yield from offers(bench, "datasets")
     tables = (n for n in visible(bench.namespace) if is_table(bench.namespace[n]))
     yield from (Candidate(name, type(bench.namespace[name]).__name__) for name in tables)
-    yield from _paths(fragment, lambda file: file.suffix.lower() in ENDINGS)
+    endings = KINDS.keys() - {".txt"}  # may be read, but most are no data
+    yield from _paths(fragment, lambda file: file.suffix.lower() in endings)
 
 
 def _models(bench: Bench, fragment: str, model: str) -> Iterator[Candidate]:

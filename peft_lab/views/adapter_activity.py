@@ -36,7 +36,7 @@ class AdapterActivity(View):
         panels = np.atleast_1d(figure.subplots(1, len(places), sharex=True, sharey=True))
         widest = np.nanmax(mean + spread)
         for at, (axes, place) in enumerate(zip(panels, places, strict=True)):
-            tidy(axes, f"behind {in_figure(shorten(place, LONGEST_NAME))}", "added, % of what is read")
+            tidy(axes, f"behind {in_figure(shorten(place, LONGEST_NAME))}", "size of what is added, % of what is read")
             _bars(axes, mean[:, at], spread[:, at], 0.02 * (widest or 1))
         panels[0].set_xlim(0, ROOM * (widest or 1))
         panels[0].set_yticks(range(len(layers)), [in_figure(shorten(layer, LONGEST_NAME)) for layer in layers])

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from peft_lab.present.style import INK, PALETTE, PAPER, contrast, in_figure, new_figure
-from pluggy_specs import Drawing, RunView, View
+from pluggy_specs import Array, Drawing, RunView, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
 
 MOST_NUMBERS = 16
 """Virtual tokens up to which each cell has room for its number."""
+MOST_PARTS = 6
+"""Small pictures of the way through training."""
 
 
 class Gates(View):
@@ -38,8 +42,10 @@ class Gates(View):
             moved = now - np.asarray(arrays["gate-at-start"].values, dtype=float)
             panels.insert(1, ("change since the start", moved, (-0.5, 0.5), "PuOr", lambda v: f"{v:+.2f}"))
         wide = 0.4 * min(tokens, MOST_NUMBERS) + 0.9
-        figure = new_figure(wide + 2.2, len(panels) * (0.85 + 0.24 * layers) + 0.4)
-        grid = figure.add_gridspec(len(panels), 2, width_ratios=[wide, 1.3])
+        way = arrays.get("gate-on-the-way")
+        heights = [0.85 + 0.24 * layers] * len(panels) + ([0.7 + 0.1 * layers] if way else [])
+        figure = new_figure(wide + 2.2, sum(heights) + 0.4)
+        grid = figure.add_gridspec(len(heights), 2, width_ratios=[wide, 1.3], height_ratios=heights)
         for number, (title, values, limits, colours, text) in enumerate(panels):
             axes = figure.add_subplot(grid[number, 0])
             _grid(axes, values, limits, colours, text if tokens <= MOST_NUMBERS else None)
@@ -49,6 +55,8 @@ class Gates(View):
             if number == len(panels) - 1:
                 axes.set_xlabel("virtual token", fontsize=9, color=INK)
         _factors(figure.add_subplot(grid[0, 1]), scale)
+        if way:
+            _on_the_way(figure, grid[len(panels), :], way)
         figure.suptitle(
             in_figure(f"{run.id}, {run.recipe.method}: how far each virtual token is let in"),
             x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK,
@@ -90,6 +98,22 @@ def _grid(
     bar: Any = axes.figure.colorbar(picture, ax=axes, pad=0.015, fraction=0.03)
     bar.ax.tick_params(labelsize=8, colors=INK)
     bar.outline.set_visible(False)
+
+
+def _on_the_way(figure: Figure, place: SubplotSpec, way: Array) -> None:
+    """Small pictures of the gates in some parts of the training, left to right."""
+    values, ends = np.asarray(way.values, dtype=float), way.labels["batch"]
+    chosen = np.unique(np.linspace(0, len(values) - 1, min(MOST_PARTS, len(values))).round().astype(int))
+    for at, part in enumerate(chosen):
+        axes = figure.add_subplot(place.subgridspec(1, len(chosen), wspace=0.08)[at])
+        axes.pcolormesh(np.ma.masked_invalid(values[part]), cmap="cividis_r", vmin=0, vmax=1)
+        axes.invert_yaxis()
+        axes.set_xticks([])
+        axes.set_yticks([])
+        begin = int(ends[part - 1]) + 1 if part else 1
+        axes.set_title(in_figure(f"batches {begin} to {ends[part]}"), loc="left", fontsize=8.5, color=INK)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
 
 
 def _factors(axes: Axes, scale: np.ndarray) -> None:

@@ -51,7 +51,8 @@ class MaskAtlas(View):
         if near and (len(masks) > 1 or not self.options.tensor):
             raise BadOption("single cells are those of one tensor of one run", "Say --tensor NAME, and name one run")
         if len(masks) == 2:
-            return self._compared(*masks)
+            names = [f"{run.id} ({run.recipe.method})" for run in runs]
+            return self._compared(*masks, " less ".join(names))
         (mask,) = masks
         if not self.options.tensor:
             return _strip(mask, runs[0].id)
@@ -70,11 +71,10 @@ class MaskAtlas(View):
         )
         return Drawing(alt, cells_picture(cells, rows, columns, f"{tensor.name} of {mask.title}"))
 
-    def _compared(self, one: Mask, other: Mask) -> Drawing:
+    def _compared(self, one: Mask, other: Mask, title: str) -> Drawing:
         if (one.layers, one.kinds) != (other.layers, other.kinds) or (one.total != other.total).any():
             raise BadOption(f"{one.title} and {other.title} are on models of other shapes", "Compare runs on one model")
-        title = f"{one.title} less {other.title}"
-        scale = "percentage points more that train"
+        scale = "percentage points more that train in the first"
         if self.options.tensor:
             known = replace(one, tensors={**other.tensors, **one.tensors}).find(self.options.tensor)
             nothing = replace(known, indices=np.zeros(0, dtype=np.int32))
