@@ -48,7 +48,8 @@ class Trail:
         """Means over whole parts, [batch, layer, token]; None before the first is whole."""
         import numpy as np
 
-        whole = min((len(parts) - (self._counts[layer] < self.every) for layer, parts in self._parts.items()), default=0)
+        ended = (len(parts) - (self._counts[layer] < self.every) for layer, parts in self._parts.items())
+        whole = min(ended, default=0)
         if not whole:
             return None
         values = np.full((whole, layers, tokens), np.nan)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from peft_lab.methods._prefix import LayerPrefix, PrefixMethod, PrefixOptions
 from peft_lab.methods._gate_trail import Trail
+from peft_lab.methods._prefix import LayerPrefix, PrefixMethod, PrefixOptions
 from peft_lab.methods._prefix_attention import GIVE, Place
 from pluggy_specs import Array, Artifact, Batch, MethodContext
 
@@ -154,7 +154,7 @@ class Apt(PrefixMethod):
         return GatedPrefix(own, place, length, self.options.dropout, *network)
 
     def rates(self, model: torch.nn.Module) -> Mapping[str, float]:
-        """Gates move more slowly: each is a sum over all dimensions of a state, and would be fully open or shut at once."""
+        """Gates move more slowly: each sums over all dimensions of a state, and would be open or shut at once."""
         gates = {id(prefix.own.gate) for prefix in self.layers if self.options.token_gate}
         share = 1.0 if self.gate_from == "free" else self.options.gate_rate
         return {name: share for name, parameter in model.named_parameters() if id(parameter) in gates}

@@ -41,9 +41,10 @@ class Distance(View):
             shift = (number - (len(runs) - 1) / 2) * 0.8 / max(2, len(runs))
             values = np.array([100 * distances.get(layer, np.nan) for layer in layers])
             name = f"{run.id} {shorten(run.recipe.method, 24)}"
-            look = {"color": LINES[number % len(LINES)], "label": in_figure(name)}
-            axes.hlines(rows + shift, 0, values, color=look["color"], linewidth=1.6)
-            axes.plot(values, rows + shift, MARKERS[number % len(MARKERS)], markersize=5, linestyle="", **look)
+            colour, marker = LINES[number % len(LINES)], MARKERS[number % len(MARKERS)]
+            axes.hlines(rows + shift, 0, values, color=colour, linewidth=1.6)
+            label = in_figure(name)
+            axes.plot(values, rows + shift, marker, markersize=5, linestyle="", color=colour, label=label)
             for row, value in zip(rows, values, strict=True):
                 if np.isfinite(value):
                     place = value + 0.015 * most

@@ -52,7 +52,7 @@ class MaskAtlas(View):
             raise BadOption("single cells are those of one tensor of one run", "Say --tensor NAME, and name one run")
         if len(masks) == 2:
             names = [f"{run.id} ({run.recipe.method})" for run in runs]
-            return self._compared(*masks, " less ".join(names))
+            return self._compared(masks[0], masks[1], " less ".join(names))
         (mask,) = masks
         if not self.options.tensor:
             return _strip(mask, runs[0].id)
