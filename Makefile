@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 STAMP := $(VENV)/.installed
 
-.PHONY: help lab demo test lint docs images bench clean
+.PHONY: help lab demo test notebooks lint docs images bench clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -30,8 +30,11 @@ demo: $(STAMP) ## run the quickstart without a browser, leave build/01_quickstar
 	@echo "open build/01_quickstart.html"
 
 test: $(STAMP) lint ## lint, types, the notebooks cell by cell, all tests
-	PEFT_LAB_RUNS=$(CURDIR)/build/test_runs $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks
+	PEFT_LAB_RUNS=$(CURDIR)/build/test_runs $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks/01_quickstart.ipynb notebooks/02_rely_on_it.ipynb
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+notebooks: $(STAMP) ## every notebook cell by cell, the longer ones too
+	PEFT_LAB_RUNS=$(CURDIR)/build/test_runs $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

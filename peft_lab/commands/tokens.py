@@ -19,9 +19,7 @@ class Tokens(Bench):
     def tokens(
         self,
         *texts: Annotated[str, About("texts to cut")],
-        run: Annotated[
-            str, About("a run; the last one when none is named", completes="runs")
-        ] = "",
+        run: Annotated[str, About("a run; the last one when none is named", completes="runs")] = "",
     ) -> Table:
         """Show how a run and its base model cut texts into tokens, and whether as they cut the training texts."""
         from peft_lab.listings.tokens import tokens
