@@ -19,12 +19,12 @@ FEW = {"max_steps": 3, "batch_size": 8, "device": "cpu", "precision": "fp32"}
 
 
 def main(argv: list[str]) -> None:
-    from peft_lab.host import Host
     from peft_lab.testing import FAMILIES
+    from peft_lab.testing.contract import built_in
 
     parser = argparse.ArgumentParser(prog="benchmarks keeping")
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
-    parser.add_argument("--methods", nargs="+", default=list(Host(entry_points=False).offers("methods")))
+    parser.add_argument("--methods", nargs="+", default=built_in())
     a = parser.parse_args(argv)
     rows = []
     for family in a.families:

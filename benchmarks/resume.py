@@ -21,8 +21,8 @@ from typing import Any
 
 from benchmarks.common import RESULTS, keep
 from peft_lab.errors import MethodRefused, RunProblem
-from peft_lab.host import Host
 from peft_lab.run import LAST, WEIGHTS, Run
+from peft_lab.testing.contract import built_in
 from peft_lab.testing.tiny import NEEDED
 
 IMPORTED = ("torch", "transformers", "peft", "accelerate", "datasets", "sklearn.metrics", "peft_lab.training.session")
@@ -32,7 +32,7 @@ REFUSED = 3
 
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks resume")
-    parser.add_argument("--methods", nargs="+", default=[*Host(entry_points=False).offers("methods"), "bitfit+lora"])
+    parser.add_argument("--methods", nargs="+", default=[*built_in(), "bitfit+lora"])
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--precision", default="fp32")

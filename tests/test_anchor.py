@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from peft_lab.errors import MethodRefused, PluginFailed
+from peft_lab.errors import BadOption, MethodRefused, PluginFailed
 from peft_lab.methods._mixout import Mixed, mix
 from peft_lab.methods._noise import Stability
 from peft_lab.methods.anchor import Anchor, depths
@@ -188,8 +188,10 @@ def test_the_distance_is_half_the_square():
 
 
 def test_anchor_needs_something_to_hold(lab):
-    with pytest.raises(MethodRefused, match=r"full\+anchor"):
+    with pytest.raises(BadOption, match=r"anchor trains nothing of its own.*full\+anchor"):
         lab.train("anchor", **FEW)
+    with pytest.raises(MethodRefused, match=r"only the head does.*full\+anchor"):
+        lab.train("head+anchor", **FEW)
 
 
 # --- mixout ----------------------------------------------------------------------------------------------------------

@@ -21,12 +21,13 @@ from peft_lab.run import RUN_JSON, WEIGHTS, list_runs
 from peft_lab.sources.models import find_model, load_tokenizer
 from peft_lab.sources.tokenizers import tokenizer_fingerprint
 from peft_lab.testing import FAMILIES, tiny_lab, tiny_rows
+from peft_lab.testing.contract import built_in
 from peft_lab.training.restore import restore
 from peft_lab.training.sample_texts import sample_rows
 from pluggy_specs import Method
 
 ROOT = Path(__file__).parents[1]
-OWN = [n for n, o in Host(entry_points=False).offers("methods").items() if not n.startswith("peft:")]
+OWN = [name for name in built_in() if not name.startswith("peft:")]
 WITHOUT_BIASES = ("modernbert", "llama", "qwen3")
 FEW = {"max_steps": 3, "batch_size": 8, "device": "cpu", "precision": "fp32"}
 
@@ -157,6 +158,8 @@ def test_save_fresh_process_load_same_logits(tmp_path):
         for method in (*OWN, "peft:ia3", "peft:vera", "peft:prompt_tuning"):
             if method == "bitfit" and family in WITHOUT_BIASES:
                 continue
+            if method in ("prefix", "apt") and family == "deberta-v2":
+                continue
             run = lab.train(method, **FEW)
             folder = tmp_path / f"{family}-{method.replace(':', '-')}"
             lab.save(run.id, folder)
@@ -168,7 +171,7 @@ def test_save_fresh_process_load_same_logits(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
     assert len(list_runs(tmp_path / "elsewhere")) == len(folders)
-    assert len(folders) == (len(OWN) + 3) * len(FAMILIES) - len(WITHOUT_BIASES)
+    assert len(folders) == (len(OWN) + 3) * len(FAMILIES) - len(WITHOUT_BIASES) - 2  # prefixes in DeBERTa-v2
 
 
 def test_a_loaded_folder_is_a_run(bench, fresh, saved):

@@ -137,6 +137,14 @@ def test_view_trains_rows_of_tokens_in_constructs_only(lab):
     assert "constructs" in run.artifacts
 
 
+@pytest.mark.parametrize("mode", ["view", "merge"])
+def test_in_bf16(lab, mode):
+    run = lab.train("tokenization", data=rows(120), mode=mode, **{**FEW, "precision": "bf16"})
+    assert all(mark["ok"] for mark in run.record["proof"])
+    one, other = (restore(run, lab.host).outputs(rows(8)) for _ in range(2))
+    assert np.array_equal(one, other)
+
+
 @pytest.mark.parametrize("method", ["full+tokenization", "lora+tokenization", "bitfit+tokenization"])
 def test_with_others(lab, method):
     run = lab.train(method, data=rows(60), mode="merge", **FEW)

@@ -53,6 +53,11 @@ def joined(method: type[Method]) -> str:
     return f"{method.companion}+{method.name}" if method.companion else method.name
 
 
+def built_in() -> list[str]:
+    """What to train to try every method that comes with peft_lab."""
+    return [joined(offer.item) for offer in Host(entry_points=False).offers("methods").values()]
+
+
 def changes_weights(method: type[Method]) -> bool:
     """Whether a method says that weights besides the head train."""
     return method.name != "head" and any(getattr(method, h) is not getattr(Method, h) for h in ("attach", "masks"))

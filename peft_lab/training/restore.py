@@ -58,13 +58,13 @@ class Restored:
     def score(self, rows: Table, batch_size: int = 128) -> dict[str, float]:
         """Metrics and loss for rows with labels."""
         from peft_lab.training.batches import encode
-        from peft_lab.training.evaluation import evaluate
+        from peft_lab.training.evaluation import CONSTANT, evaluate
 
         labels = self.task.encode_labels(rows, self.targets)
         data = encode(_table(rows), labels, self.tokenizer, self.max_length, self.task.by_word)
         scores = evaluate(self.built.model, data, targets=self.targets, size=batch_size, **self._means())
         assert scores is not None
-        return scores
+        return {name: score for name, score in scores.items() if name != CONSTANT}
 
     def _means(self) -> dict[str, Any]:
         from peft_lab.training.batches import Batcher
