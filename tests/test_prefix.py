@@ -110,7 +110,7 @@ def test_a_factor_of_zero_is_a_prefix_of_zeros_and_not_none(folders):
 
 def test_gates_are_between_0_and_1_and_depend_on_the_text(folders):
     model = base(folders)
-    method = attached(model, "apt")
+    method = attached(model, "apt", gate_from="first")
     for prefix in prefixes(model):
         torch.nn.init.normal_(prefix.own.gate)
     method.seen.kept = {}

@@ -96,7 +96,7 @@ def must_be_equal(run, whole):
     [
         *("full", "head", "bitfit", "lora", "sparse-for-tests", "peft:vera", "peft:prefix_tuning", "bitfit+lora"),
         *("adapter", "layers", "adapter+bitfit", "layers+lora"),
-        *("sparse", "selective", "sparse+anchor"),
+        *("sparse", "selective", "sparse+anchor", "prefix", "apt", "tokenization"),
     ],
 )
 def test_a_stopped_run_goes_on_exactly(lab, method):

@@ -34,8 +34,8 @@ class AptOptions(PrefixOptions):
     layer_scale: bool = Field(True, description="a factor for each layer")
     gate_from: From = Field(
         "auto",
-        description="which token's hidden state opens the gates: first (encoders), last (decoders), the mean; or none, "
-        "but free numbers",
+        description="whose hidden state opens the gates: the mean (encoders), the last token (decoders), the first; "
+        "or none, but free numbers",
     )
     gate_rate: float = Field(0.05, gt=0, le=1, description="learning rate of the gates over that of the prefix")
 
@@ -114,7 +114,7 @@ class Apt(PrefixMethod):
     """Trains a prefix and, for each layer, how far it opens; both can be seen afterwards.
 
     Gates start half open and factors at 1 (a choice of ours, as is the state they depend on: the one that enters the
-    layer's attention, of the first token in encoders and of the last one in decoders).
+    layer's attention, the mean over the text in encoders and that of the last token in decoders).
     """
 
     name = "apt"
@@ -128,7 +128,7 @@ class Apt(PrefixMethod):
         self.seen, self.layers = Seen(), list[GatedPrefix]()
         self.gate_from = self.options.gate_from
         if self.gate_from == "auto":
-            self.gate_from = "first" if _both_ways(model) else "last"
+            self.gate_from = "mean" if _both_ways(model) else "last"
         super().attach(model, context)
         model.register_forward_pre_hook(_Mask(self.seen), with_kwargs=True)
         self.start: Artifact | None = None

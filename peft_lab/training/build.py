@@ -94,13 +94,15 @@ def build(
         NothingLearned: nothing would train.
     """
     from peft_lab.sources.models import load_model
+    from peft_lab.sources.quiet import quiet_transformers
     from peft_lab.training.precision import compute_in_bf16
 
     task = context.task
     seed_everything(seed)
     model, fresh = load_model(found, task.auto_class, task.model_settings(targets))
     if rows is not None and rows > model.get_input_embeddings().num_embeddings:  # tables may have rows to spare
-        model.resize_token_embeddings(rows)
+        with quiet_transformers():
+            model.resize_token_embeddings(rows)
     base = base_tensors(model)
     freeze(model)
     model.to(context.device)

@@ -113,7 +113,7 @@ def _on_the_way(figure: Figure, place: SubplotSpec, way: Array) -> None:
         begin = int(ends[part - 1]) + 1 if part else 1
         axes.set_title(in_figure(f"batches {begin} to {ends[part]}"), loc="left", fontsize=8.5, color=INK)
         for spine in axes.spines.values():
-            spine.set_visible(False)
+            spine.set(color=PAPER, linewidth=4)  # a gap between the pictures
 
 
 def _factors(axes: Axes, scale: np.ndarray) -> None:
