@@ -12,8 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from peft_lab.errors import MethodRefused, PeftLabError
 from peft_lab.methods._merged_tokens import Phrase, add_phrases, that_become_one
-from peft_lab.methods.tokenization import Tokenization
-from peft_lab.testing import check_families, check_method, tiny_lab
+from peft_lab.testing import tiny_lab
 from peft_lab.testing.tiny import WORDS
 from peft_lab.training.cutting import cut_unlike, usual_cutting
 from peft_lab.training.restore import restore, untrained
@@ -154,14 +153,6 @@ def test_with_others(lab, method):
 def test_with_sparse(lab):
     run = lab.train("sparse+tokenization", data=rows(120), density=0.05, **FEW)
     assert run.status == "finished" and all(mark["ok"] for mark in run.record["proof"])
-
-
-def test_contract(tmp_path):
-    check_method(Tokenization, tmp_path)
-
-
-def test_families(tmp_path):
-    assert set(check_families(Tokenization, tmp_path).values()) == {"trains"}
 
 
 @pytest.mark.parametrize("family", ["albert", "deberta-v2", "modernbert", "llama", "gpt2"])

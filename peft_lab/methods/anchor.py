@@ -25,7 +25,7 @@ class AnchorOptions(Options):
     """How strongly, in each of the ways; 0 turns one off, and 1 the rates."""
 
     pull: float = Field(
-        1.0, ge=0, description="share of the way back to the start in each step, times the learning rate"
+        100.0, ge=0, description="share of the way back to the start in each step, times the learning rate"
     )
     l2: float = Field(
         0.0, ge=0, description="half of this times the squared distance from the start is added to the loss"

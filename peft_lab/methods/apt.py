@@ -37,7 +37,7 @@ class AptOptions(PrefixOptions):
         description="whose hidden state opens the gates: the mean (encoders), the last token (decoders), the first; "
         "or none, but free numbers",
     )
-    gate_rate: float = Field(0.05, gt=0, le=1, description="learning rate of the gates over that of the prefix")
+    gate_rate: float = Field(0.2, gt=0, le=1, description="learning rate of the gates over that of the prefix")
 
 
 @dataclass
