@@ -65,11 +65,7 @@ def labelled_texts(tokenizer: Any, rows: Any) -> tuple[list[Tokens], Labels, Wor
     return batches, labels_of([row["label"] for row in rows]), words
 
 
-def shorter(tokenizer: Any, phrases: Sequence[Phrase], rows: Any) -> tuple[float, float]:
-    """Mean tokens of a text before and after."""
+def mean_tokens(tokenizer: Any, rows: Any) -> float:
+    """Mean tokens of a text."""
     texts = [row["text"] for row in islice(rows, LOOKED_AT)]
-    before, after = (
-        float(np.mean([len(ids) for ids in one(texts, add_special_tokens=False)["input_ids"]]))
-        for one in (tokenizer, add_phrases(tokenizer, phrases))
-    )
-    return before, after
+    return float(np.mean([len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]))

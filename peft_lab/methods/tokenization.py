@@ -15,7 +15,7 @@ from pydantic import Field
 
 from peft_lab.methods._construct_artifact import constructs_artifact
 from peft_lab.methods._constructs import Constructs, find_constructs, tell_apart
-from peft_lab.methods._merged_tokens import Phrase, add_phrases, labelled_texts, shorter, that_become_one
+from peft_lab.methods._merged_tokens import Phrase, add_phrases, labelled_texts, mean_tokens, that_become_one
 from pluggy_specs import Artifact, Method, MethodContext, MethodRefused, Options
 
 if TYPE_CHECKING:
@@ -53,11 +53,13 @@ class Tokenization(Method):
             return tokenizer
         if context.rows is not None and not self.memory:
             self.memory = {"phrases": self._phrases(tokenizer, context)}
-            before, after = shorter(tokenizer, self._remembered(), context.rows)
+            told = add_phrases(tokenizer, self._remembered())
+            before, after = (mean_tokens(one, context.rows) for one in (tokenizer, told))
             context.note(
                 f"{len(self.memory['phrases'])} phrases became tokens; a training text has {after:.1f} tokens instead "
                 f"of {before:.1f}"
             )
+            return told
         return add_phrases(tokenizer, self._remembered())
 
     def attach(self, model: torch.nn.Module, context: MethodContext) -> None:

@@ -28,7 +28,7 @@ def usual_cutting(tokenizer: Any, rows: Any) -> dict[str, float]:
     import numpy as np
 
     texts = list(islice(rows["text"] if hasattr(rows, "column_names") else (row["text"] for row in rows), LOOKED_AT))
-    counted = [_cut(tokenizer, text) for text in texts]
+    counted = _cut(tokenizer, texts)
     letters = [len_ / tokens for len_, tokens, _ in counted if tokens >= FEWEST]
     if not letters:
         return {}
@@ -48,8 +48,7 @@ def cut_unlike(tokenizer: Any, texts: Sequence[str], usual: Mapping[str, float])
     if not usual:
         return ""
     short, unknown = [], []
-    for number, text in enumerate(texts, 1):
-        length, tokens, strange = _cut(tokenizer, text)
+    for number, (length, tokens, strange) in enumerate(_cut(tokenizer, texts), 1):
         if strange and strange / tokens > 10 * usual["unknown"]:
             unknown.append(number)
         elif tokens >= FEWEST and length / tokens < usual["fewest_letters"]:
@@ -71,8 +70,10 @@ def _these(numbers: Sequence[int], texts: Sequence[str]) -> str:
     return f"text {numbers[0]}" if len(numbers) == 1 else f"each of the texts {', '.join(map(str, numbers[:8]))}"
 
 
-def _cut(tokenizer: Any, text: str) -> tuple[int, int, int]:
-    """Letters, tokens, unknown tokens."""
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+def _cut(tokenizer: Any, texts: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Letters, tokens and unknown tokens of each text."""
+    each = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     unknown = tokenizer.unk_token_id
-    return len("".join(text.split())), len(ids), sum(i == unknown for i in ids) if unknown is not None else 0
+    strange = [sum(i == unknown for i in ids) if unknown is not None else 0 for ids in each]
+    letters = [len("".join(text.split())) for text in texts]
+    return list(zip(letters, map(len, each), strange, strict=True))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,15 +121,10 @@ def read_tensors(file: Path) -> Mapping[str, torch.Tensor]:
     Raises:
         RunProblem: it is missing or damaged.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
+    with _readable(file):
         return load_file(file)
-    except FileNotFoundError:
-        raise _missing(file) from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(file, error) from None
 
 
 def read_header(file: Path) -> Mapping[str, str]:
@@ -137,11 +133,19 @@ def read_header(file: Path) -> Mapping[str, str]:
     Raises:
         RunProblem: it is missing or damaged.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
+
+    with _readable(file), safe_open(file, "pt") as opened:
+        return opened.metadata() or {}
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """What goes wrong with a file inside, in words."""
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(file, "pt") as opened:
-            return opened.metadata() or {}
+        yield
     except FileNotFoundError:
         raise _missing(file) from None
     except (SafetensorError, OSError, ValueError) as error:
@@ -159,12 +163,18 @@ def _damaged(file: Path, error: Exception) -> RunProblem:
 
 def saved_masks(file: Path) -> dict[str, torch.Tensor]:
     """The masks a file was trained with, so that nothing has to be calibrated again."""
-    return {n[: -len(INDICES)]: t for n, t in read_tensors(file).items() if n.endswith(INDICES)}
+    from safetensors import safe_open
+
+    with _readable(file), safe_open(file, "pt") as opened:
+        return {n[: -len(INDICES)]: opened.get_tensor(n) for n in opened.keys() if n.endswith(INDICES)}  # noqa: SIM118
 
 
 def saved_whole(file: Path) -> set[str]:
     """Names of the tensors that a file keeps whole."""
-    return {name for name in read_tensors(file) if not name.endswith((VALUES, INDICES))}
+    from safetensors import safe_open
+
+    with _readable(file), safe_open(file, "pt") as opened:
+        return {name for name in opened.keys() if not name.endswith((VALUES, INDICES))}  # noqa: SIM118
 
 
 def _unshared(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
