@@ -3,6 +3,7 @@
 python -m benchmarks quality                                                  # Banking77, default settings
 python -m benchmarks quality --tasks banking77-10 cola --methods full bitfit adapter --sweep
 python -m benchmarks quality --methods full "sparse density=0.01" "sparse density=0.01 by=random" --sweep
+python -m benchmarks quality --methods apt prefix "prefix lengths_from=apt" --sweep --jobs 8      # on a large machine
 
 With ``--sweep`` a third, once and three times the method's own learning rate are tried with seed 0, and the one with
 the best validation score is used for all seeds. Rows are kept beside those that are there.
@@ -14,13 +15,16 @@ import argparse
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import RESULTS, ROOT, SHARED, keep, need, spread
+from benchmarks.side_by_side import Chain, work_off
 from peft_lab.data_spec import DataSpec
 from peft_lab.lab import Lab
-from peft_lab.run import list_runs
+from peft_lab.methods._prefix_lengths import openness
+from peft_lab.run import Run, list_runs
 
 FACTORS = (1 / 3, 1.0, 3.0)
 BUILD = ROOT / "build"
@@ -55,6 +59,20 @@ TASKS = {
     "wnut17": Asked("wnut17", kind="conll"),
 }
 Row = dict[str, Any]
+SAME_TOKENS = "lengths_from=apt"
+"""Of ``prefix``: lengths from the gates of the run of ``apt`` with the same task and seed."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run to be measured."""
+
+    task: str
+    method: str
+    seed: int
+    rate: float
+    gates: float | None = None
+    """Learning rate of the run of ``apt`` that lengths come from."""
 
 
 def main(argv: list[str]) -> None:
@@ -63,27 +81,44 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--methods", nargs="+", default=["bitfit", "full", "lora", "head"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sweep", action="store_true")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, on a machine with cores for it")
+    parser.add_argument("--minutes", type=float, help="no run is begun after them")
+    parser.add_argument("--out", type=Path, default=RESULTS / "quality.json")
     a = parser.parse_args(argv)
-    file = RESULTS / "quality.json"
-    rows: list[Row] = json.loads(file.read_text())["results"] if file.exists() else []
-    lab = Lab(BUILD / "quality_runs")
+    rows: list[Row] = json.loads(a.out.read_text())["results"] if a.out.exists() else []
 
-    def row(task: str, method: str, seed: int, rate: float | None) -> Row:
-        found = measured(lab, task, method, seed, rate)
-        rows[:] = [one for one in rows if key(one) != key(found)] + [found]
-        keep("quality", rows)
+    def chain(task: str, method: str) -> Chain:
+        """The rates of a sweep with seed 0, then the other seeds with the best of them."""
+        usual = lab().recipe(named(method), model="minilm", data=TASKS[task].spec()).training.learning_rate
+        gates = chosen_rate(rows, task, "apt") if SAME_TOKENS in method else None
+        rates = [usual * factor for factor in (FACTORS if a.sweep else (1.0,))]
+        found = note((yield [Work(task, method, 0, rate, gates) for rate in rates]))
+        best = max(found, key=lambda row: row["validation"][row["headline"]])["learning_rate"]
+        note((yield [Work(task, method, seed, best, gates) for seed in range(1, a.seeds)]))
+        if method == "apt" and (later := [m for m in a.methods if SAME_TOKENS in m]):
+            for after in later:
+                yield from chain(task, after)
+
+    def note(found: list[Row]) -> list[Row]:
+        keys = {key(row) for row in found}
+        rows[:] = [row for row in rows if key(row) not in keys] + found
+        keep("quality", rows, a.out)
         return found
 
-    for task in a.tasks:
-        for method in a.methods:
-            first = row(task, method, 0, None)
-            rate = first["learning_rate"]
-            if a.sweep:
-                tried = [first, *(row(task, method, 0, rate * factor) for factor in FACTORS if factor != 1)]
-                rate = max(tried, key=lambda one: one["validation"][one["headline"]])["learning_rate"]
-            for seed in range(1, a.seeds):
-                row(task, method, seed, rate)
-    print(table(rows, a.tasks))
+    first = [m for m in a.methods if SAME_TOKENS not in m or "apt" not in a.methods]
+    undone = work_off((chain(task, method) for task in a.tasks for method in first), measured, a.jobs, a.minutes)
+    print("\n".join([table(rows, a.tasks), *undone]))
+
+
+@cache
+def lab() -> Lab:
+    """Where the runs are."""
+    return Lab(BUILD / "quality_runs")
+
+
+def named(method: str) -> str:
+    """The method's name without its options here."""
+    return method.split()[0]
 
 
 def key(row: Row) -> tuple[Any, ...]:
@@ -91,28 +126,56 @@ def key(row: Row) -> tuple[Any, ...]:
     return row.get("task", "banking77"), row["method"], row["seed"], round(row["learning_rate"], 8)
 
 
-def measured(lab: Lab, task: str, method: str, seed: int, rate: float | None) -> Row:
+def measured(work: Work) -> Row:
     """One run, trained unless it is there."""
-    name, *options = method.split()
-    settings: dict[str, Any] = dict(option.split("=", 1) for option in options)
-    settings |= {"epochs": TASKS[task].epochs, "seed": seed} | ({"learning_rate": rate} if rate else {})
-    recipe = lab.recipe(name, model="minilm", data=TASKS[task].spec(), **settings)
-    done = {run.recipe.fingerprint: run for run in list_runs(lab.folder) if run.status == "finished"}
-    run = done.get(recipe.fingerprint) or lab.train_recipe(recipe)
+    run = trained(work)
+    settings = run.recipe.training
     found = {
-        "task": task,
-        "method": method,
-        "seed": seed,
-        "learning_rate": recipe.training.learning_rate,
-        "epochs": recipe.training.epochs,
+        "task": work.task,
+        "method": work.method,
+        "seed": work.seed,
+        "learning_rate": settings.learning_rate,
+        "epochs": settings.epochs,
         "precision": run.record["hardware"]["precision"],
+        "device": run.record["hardware"]["name"],
         "headline": run.headline,
         "test": run.metrics["test"],
         "validation": run.metrics["validation"],
         "cost": run.cost,
+        "curve": curve(run),
+        **({"openness": openness(run.artifact("prefix-gates"))} if work.method == "apt" else {}),
     }
     print(json.dumps({k: found[k] for k in ("task", "method", "seed", "learning_rate", "test")}), flush=True)
     return found
+
+
+def trained(work: Work) -> Run:
+    """The run of a piece of work."""
+    name, *options = work.method.split()
+    settings: dict[str, Any] = dict(option.split("=", 1) for option in options)
+    if work.gates is not None:
+        settings["lengths_from"] = trained(Work(work.task, "apt", work.seed, work.gates)).id
+    settings |= {"epochs": TASKS[work.task].epochs, "seed": work.seed, "learning_rate": work.rate}
+    recipe = lab().recipe(name, model="minilm", data=TASKS[work.task].spec(), **settings)
+    done = {run.recipe.fingerprint: run for run in list_runs(lab().folder) if run.status == "finished"}
+    return done.get(recipe.fingerprint) or lab().train_recipe(recipe)
+
+
+def curve(run: Run) -> list[dict[str, float]]:
+    """How the score on validation came about: step, seconds of training, score."""
+    points = run.history.query("split == 'validation'")
+    names = ["step", "seconds", run.headline]
+    return [dict(zip(("step", "seconds", "score"), map(float, point), strict=True)) for point in points[names].values]
+
+
+def chosen_rate(rows: Iterable[Row], task: str, method: str) -> float:
+    """The learning rate with the best score on validation with seed 0."""
+    tried = [row for row in rows if row.get("task", "banking77") == task and row["method"] == method]
+    tried = [row for row in tried if row["seed"] == 0]
+    if not tried:
+        raise SystemExit(f"{method} has to be measured on {task} first")
+    best = max(tried, key=lambda row: row["validation"][row.get("headline", "accuracy")])
+    return float(best["learning_rate"])
 
 
 def few(train: Path, per_label: int) -> Path:
@@ -120,6 +183,8 @@ def few(train: Path, per_label: int) -> Path:
     import pandas as pd
 
     file = BUILD / "quality_data" / f"{train.stem}-{per_label}.csv"
+    if file.exists():  # another process may be reading it
+        return file
     file.parent.mkdir(parents=True, exist_ok=True)
     rows = pd.read_csv(train).sample(frac=1, random_state=0)
     rows[rows.groupby("label").cumcount() < per_label].to_csv(file, index=False)
@@ -137,8 +202,8 @@ def table(rows: Iterable[Row], tasks: Iterable[str]) -> str:
         for method in dict.fromkeys(row["method"] for row in own):
             these = [row for row in own if row["method"] == method]
             score = these[0].get("headline", "accuracy")
-            first = max((row for row in these if row["seed"] == 0), key=lambda row: row["validation"][score])
-            rate = first["learning_rate"]
+            rate = chosen_rate(rows, task, method)
+            first = next(row for row in these if row["seed"] == 0 and row["learning_rate"] == rate)
             same = sorted((row for row in these if row["learning_rate"] == rate), key=lambda row: row["seed"])
             each = ", ".join(f"{row['seed']}: {row['test'][score]:.4f}" for row in same)
             mean = spread([row["test"][score] for row in same])

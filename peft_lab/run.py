@@ -250,8 +250,8 @@ def runs_folder(setting: str | os.PathLike[str] | None = None) -> Path:
 
 
 def list_runs(folder: Path) -> list[Run]:
-    """Every run in a folder, by number. Folders without a record are passed over."""
-    found = [p for p in folder.glob("*") if (p / RUN_JSON).is_file()] if folder.is_dir() else []
+    """Every run in a folder, by number. Folders without a record are passed over, and those not yet begun."""
+    found = [p for p in folder.glob("[!.]*") if (p / RUN_JSON).is_file()] if folder.is_dir() else []
     return [Run(p) for p in sorted(found, key=_by_number)]
 
 

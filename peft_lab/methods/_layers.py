@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pluggy_specs import MethodRefused
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 
 def layers_of(model: torch.nn.Module) -> dict[str, torch.nn.Module]:
@@ -49,6 +51,18 @@ def picked(layers: Mapping[str, torch.nn.Module], numbers: Iterable[int] | None)
         there = f"0 at the bottom to {top - 1} at the top" if top > 1 else "0 only"
         raise MethodRefused(f"this model has no layer {outside[0]}", f"Its layers are {there}")
     return {number: names[number] for number in sorted({number % top for number in numbers})}
+
+
+def from_layer(model: torch.nn.Module, weights: Mapping[str, T], lowest: int) -> dict[str, T]:
+    """The parameters of a layer and of those above it, by name; what stands outside of all layers is left out.
+
+    Raises:
+        MethodRefused: there is no layer of that number.
+    """
+    layers = layers_of(model)
+    (first,) = picked(layers, [lowest])
+    above = tuple(f"{name}." for name in list(layers)[first:])
+    return {name: weight for name, weight in weights.items() if name.startswith(above)}
 
 
 def family(model: torch.nn.Module) -> str:

@@ -16,6 +16,7 @@ from peft_lab.methods._calibration import frozen_weights
 from peft_lab.methods._construct_artifact import constructs_artifact
 from peft_lab.methods._constructs import Constructs, find_constructs
 from peft_lab.methods._importance import Measure, importance
+from peft_lab.methods._layers import from_layer
 from peft_lab.methods._selection import Granularity, select, units_along
 from pluggy_specs import Artifact, Method, MethodContext, MethodRefused, Options
 
@@ -30,6 +31,11 @@ class SparseOptions(Options):
     granularity: Granularity = Field("entry", description="what is chosen as one")
     by: Literal["tokens", Measure] = Field(
         "tokens", description="what tells which weights matter; all but tokens are there to compare with"
+    )
+    lowest: int | None = Field(
+        None,
+        description="lowest layer whose weights may be chosen, -1 being the topmost; nothing is computed backwards "
+        "below it",
     )
     texts: int = Field(1024, ge=1, description="training texts whose gradients are looked at")
     constructs: int = Field(32, ge=1, description="words, phrases and pairs of words kept for each label")
@@ -60,6 +66,8 @@ class Sparse(Method):
         options = self.options
         weights = frozen_weights(model)
         budget = int(options.density * sum(weight.numel() for weight in weights.values()))
+        if options.lowest is not None:
+            weights = from_layer(model, weights, options.lowest)
         positions = None
         if options.by == "tokens":
             self.constructs = find_constructs(
