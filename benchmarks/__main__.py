@@ -15,6 +15,8 @@ NAMES = (
     "leak",
     "resume",
     "keeping",
+    "roles",
+    "rft",
 )
 
 

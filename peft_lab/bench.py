@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from peft_lab.host import Host
     from peft_lab.training.progress import Progress, Watcher
     from peft_lab.training.restore import Restored
+    from pluggy_specs import Task
 
 DEFAULT_MODEL, DEFAULT_DATA = "minilm", "helpdesk"
 
@@ -85,6 +86,8 @@ class Bench:
         """Forecasts of plans made here, by the recipe's fingerprint."""
         self.served: Served | None = None
         """The model that answered last, kept so that it answers again at once."""
+        self.served_base: Restored | None = None
+        """Its base model, where that was asked too."""
         self.session = Session()
         """What cells of this kernel have shown; a skin that has cells keeps it."""
         self.read_cell: Callable[[str], list[Any]] | None = None
@@ -146,9 +149,18 @@ class Bench:
         """Keep a model that was built, in place of the one before."""
         self.served = Served(weights_stamp(run), restored)
 
+    def serve_base(self, run: Run) -> Restored:
+        """The base model of a run, beside the model of the run itself."""
+        from peft_lab.training.restore import untrained
+
+        self.serve(run)  # another run's models are given up first
+        if self.served_base is None:
+            self.served_base = untrained(run, self.host)
+        return self.served_base
+
     def forget_served(self) -> None:
         """Give up the memory of the model that answered last."""
-        self.served = None
+        self.served = self.served_base = None
 
     # --- for programs -------------------------------------------------------------------------------------------------
 
@@ -157,7 +169,14 @@ class Bench:
         spec = self.spec if data is None else data if isinstance(data, DataSpec) else DataSpec(source=self._place(data))
         defaults = self.defaults.training
         recipe = compose(
-            self.host, methods, settings, model=model or self.model, data=spec, defaults=defaults, find_run=self.run
+            self.host,
+            methods,
+            settings,
+            model=model or self.model,
+            data=spec,
+            defaults=defaults,
+            find_run=self.run,
+            task=self._task_of(spec),
         )
         # Remembered only once it is known to be right.
         self.model, self.spec = model or self._chosen_model, self._chosen_data if data is None else spec
@@ -240,6 +259,13 @@ class Bench:
         if raised and not ids:
             raise raised[-1]
         return [self.run(name) for name in ids]
+
+    def _task_of(self, spec: DataSpec) -> type[Task] | None:
+        """The task that data will be of, as far as it can be told without much reading; some need other settings."""
+        from peft_lab.sources.guessing import task_of
+
+        name = task_of(spec, self.host)
+        return self.host.find("tasks", name) if name is not None and name in self.host.offers("tasks") else None
 
     def _place(self, data: Any) -> str:
         """A table of the notebook is kept as a file, so that its recipe can be trained again."""

@@ -7,11 +7,13 @@ from peft_lab.commands.choosing import Choosing
 from peft_lab.commands.coding import Coding
 from peft_lab.commands.configuring import Configuring
 from peft_lab.commands.control import Control
+from peft_lab.commands.generating import Generating
 from peft_lab.commands.keeping import Keeping
 from peft_lab.commands.looking import Looking
 from peft_lab.commands.planning import Planning
 from peft_lab.commands.prefixes import Prefixes
 from peft_lab.commands.selfchecking import SelfChecking
+from peft_lab.commands.shad import Shad
 from peft_lab.commands.tokens import Tokens
 from peft_lab.commands.training import Training
 from peft_lab.commands.using import Using
@@ -24,11 +26,13 @@ class Lab(
     Training,
     Control,
     Using,
+    Generating,
     Keeping,
     Coding,
     Checking,
     Prefixes,
     Tokens,
+    Shad,
     Configuring,
     SelfChecking,
 ):

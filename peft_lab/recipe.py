@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from peft_lab.asking import asking
 from peft_lab.data_spec import DataSpec
 from peft_lab.errors import BadOption, nearest
-from pluggy_specs import Method, RunView
+from pluggy_specs import Method, RunView, Task
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -47,6 +47,11 @@ class Training(BaseModel):
         json_schema_extra={"completes": "files"},
     )
     eval_batch_size: int = Field(128, ge=1, description="texts in one evaluation batch; fewer where they are long")
+    write_answers: int = Field(
+        32,
+        ge=0,
+        description="tool calls of test that are really written after training, where models write",
+    )
     train_head: Literal["whole", "top"] = Field(
         "whole", description="whole: with its pretrained parts, such as BERT's pooler; top: what sits on the base only"
     )
@@ -124,13 +129,14 @@ def compose(
     data: DataSpec,
     defaults: Mapping[str, Any] | None = None,
     find_run: Callable[[str], RunView] | None = None,
+    task: type[Task] | None = None,
 ) -> Recipe:
     """Build a recipe from what a person types: ``lora+rft`` and flat settings.
 
     A setting is a training setting, ``seed``, or an option of one of the methods; where two methods share an option's
     name it is written ``method.option``, or ``{method: {option: value}}``. ``defaults`` are training settings and
-    ``seed`` where ``settings`` says nothing; they come before what a method suggests. ``find_run`` finds the run that
-    an option names.
+    ``seed`` where ``settings`` says nothing; they come before what a method suggests, and that before what the ``task``
+    needs, which has a say in the rates that methods suggest. ``find_run`` finds the run that an option names.
     """
     defaults = dict(defaults or {})
     classes = [host.find("methods", name.strip()) for name in names.split("+")]
@@ -145,6 +151,9 @@ def compose(
     suggested: dict[str, Any] = {}
     for cls in reversed(classes):  # the first method written has the last word
         suggested.update(cls.training)
+    if task is not None:
+        usual = suggested.get("learning_rate", Training.model_fields["learning_rate"].default)
+        suggested = {**task.training, **suggested, "learning_rate": float(f"{usual * task.rate:.6g}")}
     specs = tuple(
         MethodSpec(name=c.name, options=checked(c.Options, options[c.name], c.name).model_dump(mode="json"))
         for c in classes

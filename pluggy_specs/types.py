@@ -67,6 +67,9 @@ class MethodContext(Protocol):
     rows: Table | None
     """The training split as text; None where a saved run is built again, as what was learned from it is in
     :attr:`Method.memory`."""
+    held_out: Table | None
+    """Some rows that nothing was trained on, to be shown. In :meth:`Method.artifacts` of tasks that generate, else
+    None."""
 
     def note(self, text: str) -> None:
         """Something a person should know about this run; it stands on the card."""
@@ -76,6 +79,17 @@ class MethodContext(Protocol):
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
         """Mean training loss of a batch, a scalar that can be differentiated."""
+
+    def sweep(self, rows: Table | None = None) -> Iterator[Batch]:
+        """Every training row once, or other rows with answers (the same columns), the longest first.
+
+        ``batch["row"]`` has the number of each in its table; rows that have nothing to teach are left out. Of tasks
+        that generate only.
+        """
+
+    def base(self) -> torch.nn.Module:
+        """Another copy of the base model as it was loaded: without methods, frozen, in eval mode, on the device, in the
+        run's precision. The caller may change it and drop it."""
 
 
 class Method:
@@ -213,12 +227,14 @@ class RunView(Protocol):
 class Drawing:
     """What a view returns. ``alt`` is a sentence that says what the picture shows, with its main number.
 
-    Give a matplotlib ``Figure`` (never through pyplot), or ``html`` with inline styles only, or both.
+    Give a matplotlib ``Figure`` (never through pyplot), or ``html`` with inline styles only, or both. ``text`` stands
+    below the sentence where only text can be shown, such as in a terminal.
     """
 
     alt: str
     figure: Any = None
     html: str = ""
+    text: str = ""
 
 
 class View:
@@ -253,6 +269,15 @@ class Task:
     """True where every word of a text has a label of its own. Words are what single blanks separate. The core labels
     the first token of each word: ``labels`` of a batch are then [batch, token], with -100 wherever nothing is
     supervised. :meth:`metrics` and :meth:`answers` get one row of outputs for each word."""
+    generates: ClassVar[bool] = False
+    """True where the answer is text that the model writes. ``labels`` of a batch are then the ids of the answer's
+    tokens, [batch, token], each where it stands in ``input_ids``, -100 elsewhere, and ``row`` has the number of each
+    row in its split. :meth:`metrics` gets one row of outputs for each token of an answer, and as labels their ids."""
+    training: ClassVar[Mapping[str, Any]] = {}
+    """Training settings that such a task needs where neither a method nor the person says anything:
+    ``{"max_length": 512}``."""
+    rate: ClassVar[float] = 1.0
+    """What the learning rates that methods suggest are multiplied by for such a task."""
 
     def targets(self, train: Table) -> Mapping[str, Any]:
         """What the labels are, read from the training split: ``{"labels": [...]}``."""

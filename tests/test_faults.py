@@ -263,7 +263,7 @@ def test_artifacts_that_cannot_be_used(tmp_path, base, case):
         (raising(SystemExit(3)), "SystemExit: 3"),
         (lambda self, runs: None, "it gave nothing, not a Drawing"),
         (lambda self, runs: "<b>", "a thing of type str, not a Drawing"),
-        (lambda self, runs: Drawing(3), "whose alt or html is no text"),
+        (lambda self, runs: Drawing(3), "whose alt, html or text is no text"),
         (lambda self, runs: Drawing("a picture", figure=3), "AttributeError"),
     ],
 )

@@ -19,14 +19,15 @@ LAYERS = (
     (("pluggy_specs",), "the contract: hooks, types, errors a plugin may raise"),
     (("peft_lab.errors",), "errors people meet, and the nearest name"),
     (
-        ("peft_lab.data_spec", "peft_lab.operations", "peft_lab.files"),
-        "declarations: which data, what an operation is; files written whole",
+        ("peft_lab.data_spec", "peft_lab.operations", "peft_lab.files", "peft_lab.conversation"),
+        "declarations: which data, what an operation is, what a conversation is; files written whole",
     ),
     (("peft_lab.present",), "how results look: colours, numbers, tables, pictures, cards"),
     (
         ("peft_lab.loading", "peft_lab.asking", "peft_lab.recipe", "peft_lab.record", "peft_lab.defaults"),
         "what can be offered; what to do, as plain data; settings where nothing is said",
     ),
+    (("peft_lab.by_role", "peft_lab.drifting"), "arithmetic on artifacts: losses by role; whether a format changed"),
     (("peft_lab.host", "peft_lab.run"), "who offers what; what came out, on disk"),
     (
         ("peft_lab.sources", "peft_lab.tasks", "peft_lab.methods", "peft_lab.views"),

@@ -224,7 +224,7 @@ def test_names_that_lead_nowhere() -> None:
         "no model named 'minilmm' here, and the hub cannot be reached. "
         "Did you mean 'minilm'? Or name a folder made by save_pretrained"
     )
-    assert "There is: minilm. Or name a folder" in refusal("bert-base-uncased")
+    assert "There is: minilm, smollm2. Or name a folder" in refusal("bert-base-uncased")
     assert "no folder '/nowhere/at/all' with a model" in refusal("/nowhere/at/all")
 
 

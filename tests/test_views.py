@@ -82,7 +82,7 @@ NINE = [
 def test_the_hook_offers_the_views() -> None:
     assert [view.name for view in register_views()] == [
         *("curves", "change-map", "trainable-map", "comparison"),
-        *("gates", "distance", "adapter-activity", "mask-atlas", "constructs"),
+        *("gates", "distance", "adapter-activity", "mask-atlas", "constructs", "tokens"),
     ]
     assert all(view.summary for view in register_views())
 

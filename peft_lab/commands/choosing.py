@@ -21,6 +21,7 @@ class Choosing(Bench):
         "data glue/cola",
         "data entities.conll --test entities_test.conll",
         "data prices.csv --task regression",
+        "data talks.jsonl",
     )
     def data(
         self,

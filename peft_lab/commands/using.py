@@ -34,6 +34,8 @@ class Using(Bench):
         from peft_lab.training.sample_texts import on_pairs
 
         run, texts = self._asked(what, texts)
+        if run.record.get("generates"):
+            raise BadOption(f"{run.id} writes its answers", f"Say %peft generate {run.id} {texts[0]!r}")
         wants_pair = on_pairs(run)
         if wants_pair != (pair is not None):
             raise BadOption(

@@ -32,6 +32,7 @@ KEPT = (
     "status",
     "recipe",
     "task",
+    "generates",
     "targets",
     "memory",
     "cutting",

@@ -158,7 +158,7 @@ def _answers_of(folder: Path, restored: Restored, rows: list[dict[str, str]]) ->
             raise MethodRefused(
                 f"it cannot be merged: transformers does not find {lost[0]} in what was written", INSTEAD
             )
-        if restored.task.by_word:  # only the core knows which tokens speak for words
+        if restored.task.by_word or restored.task.generates:  # only the core knows which tokens count
             return replace(restored, built=replace(restored.built, model=model), tokenizer=tokenizer).outputs(rows)
         columns = [[row[name] for row in rows] for name in ("text", "text_pair") if name in rows[0]]
         batch = tokenizer(*columns, padding=True, truncation=True, max_length=restored.max_length, return_tensors="pt")

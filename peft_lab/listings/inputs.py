@@ -32,6 +32,10 @@ def data(loaded: Any) -> Table:
     elif labels:
         examples = loaded.examples(labels)
         rows = [[_clip(name, 60), count, _example(examples[name])] for name, count in labels.items()]
+    elif loaded.spoken is not None:
+        columns, rows = ("", "in train", "for example"), _turns(loaded)
+        layout = loaded.spoken.layout
+        notes.insert(0, f"{layout[:1].upper()}{layout[1:]}: a row for each answer that is learned.")
     elif loaded.spread is not None:
         rows = _ranges(loaded)
         mean, deviation = style.number(loaded.spread.mean), style.number(loaded.spread.deviation)
@@ -42,6 +46,23 @@ def data(loaded: Any) -> Table:
     if labels and about["label_count"] > len(labels):
         notes.insert(0, f"The {len(labels)} most frequent of {about['label_count']:,} labels.")
     return Table(f"{about['name']}: {splits}", columns, rows, note=" ".join(notes))
+
+
+def _turns(loaded: Any) -> list[list[Any]]:
+    """Of conversations: how many, with how many answers, of which tool calls, and tools; each with an example."""
+    from peft_lab.sources.conversation_reading import is_call
+
+    said, train = loaded.spoken, loaded.splits["train"]
+    firsts: dict[bool, str] = {}
+    for row in train:
+        firsts.setdefault(is_call(row["label"]), _clip(f"{_clip(row['text'], 60)} ⟶ {row['label']}", 150))
+        if len(firsts) == 1 + bool(said.calls["train"] and said.calls["train"] < len(train)):
+            break
+    words = said.turns["train"] - said.calls["train"]
+    rows: list[list[Any]] = [["conversations", said.conversations["train"], ""]]
+    rows += [["answers in words", words, firsts[False]]] if words else []
+    rows += [["tool calls", said.calls["train"], firsts[True]]] if said.calls["train"] else []
+    return [*rows, *([["tools known", len(said.tools), _clip(", ".join(said.tools), 150)]] if said.tools else [])]
 
 
 def _ranges(loaded: Any) -> list[list[Any]]:

@@ -98,14 +98,17 @@ def _trainable(cost: Mapping[str, Any]) -> str:
 
 def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
     """A table of runs, best first, above a picture of quality against cost."""
+    from peft_lab.by_role import by_run
     from peft_lab.present.stack import Stack
     from peft_lab.recipe import checked
 
     rows: list[list[Any]] = []
     ordered = sorted(chosen, key=lambda r: (headline(r) is None, -(headline(r) or 0.0)))
-    metrics = [m for m in dict.fromkeys(m for r in ordered for m in _final_scores(r)) if m != "loss"]
+    laid_over = by_run(ordered)
+    known = {r.id: {**_final_scores(r), **laid_over.get(r.id, {})} for r in ordered}
+    metrics = [m for m in dict.fromkeys(m for scores in known.values() for m in scores) if m != "loss"]
     for run in ordered:
-        scores = _final_scores(run)
+        scores = known[run.id]
         cost = run.cost
         rows.append(
             [
@@ -127,6 +130,9 @@ def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
     note = "" if same else "These runs are not on the same data: their scores cannot be compared."
     if same and len({(r.recipe.method, r.recipe.model) for r in ordered}) == len(ordered):
         note = "One seed each: small differences may be chance. Train again with --seed 1, --seed 2."
+    if laid_over:
+        whose = ", ".join(laid_over)
+        note = f"{note} Losses by role of {whose}: under the roles found in another of these runs.".strip()
     table = Table(f"{len(ordered)} runs on {source}", columns, rows, note=note)
     cls = host.find("views", "comparison")
     view = cls(checked(cls.Options, {"against": against}, "compare"))
@@ -165,6 +171,6 @@ def drawn(host: Host, name: str, view: View, chosen: Sequence[Any]) -> Picture:
         drawing = view.draw(chosen)
         if not isinstance(drawing, Drawing):
             raise gave("views", name, "draw", named(drawing), "a Drawing")
-        if not isinstance(drawing.alt, str) or not isinstance(drawing.html, str):
-            raise gave("views", name, "draw", "a Drawing whose alt or html is no text", "text")
+        if not all(isinstance(part, str) for part in (drawing.alt, drawing.html, drawing.text)):
+            raise gave("views", name, "draw", "a Drawing whose alt, html or text is no text", "text")
         return render(drawing)

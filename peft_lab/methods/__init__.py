@@ -37,4 +37,9 @@ def register_methods() -> Iterator[type[Method]]:
     from peft_lab.methods.tokenization import Tokenization
 
     yield from (Sparse, Tokenization, Selective)
+
+    from peft_lab.methods.rft import Rft
+    from peft_lab.methods.shad import Shad
+
+    yield from (Shad, Rft)
     yield from peft_methods()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pluggy_specs import MethodRefused
+from pluggy_specs import MethodContext, MethodRefused
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,19 @@ def read_labels(given: Sequence[np.ndarray | None], config: Any) -> Labels:
         np.put_along_axis(has, np.where(part < 0, len(names), part), 1, axis=1)
         rows.append(has[:, :-1])
     return Labels(names, np.concatenate(rows))
+
+
+def must_have_labels(context: MethodContext) -> None:
+    """Refuse a task whose answers are text: there is nothing that words could tell apart.
+
+    Raises:
+        MethodRefused: it is one.
+    """
+    if context.task.generates:
+        raise MethodRefused(
+            "words that tell labels apart are looked for, and what a model writes has no labels",
+            "Choose weights without them: sparse --by fisher",
+        )
 
 
 def labels_of(given: Sequence[Any]) -> Labels:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from peft_lab.methods._construct_choice import Construct, choose
-from peft_lab.methods._construct_labels import Labels, read_labels
+from peft_lab.methods._construct_labels import Labels, must_have_labels, read_labels
 from peft_lab.methods._construct_statistics import statistics_of
 from peft_lab.methods._construct_windows import Tokens, Words, windows
 from pluggy_specs import MethodContext, MethodRefused
@@ -76,6 +76,7 @@ def find_constructs(
     Raises:
         MethodRefused: the task has no labels, or nothing tells them apart.
     """
+    must_have_labels(context)
     words = Words(context.tokenizer)
     texts, given = [], []
     for batch in context.batches(sys.maxsize):

@@ -18,6 +18,8 @@ class Stability:
     """Tries noise on the batch that was trained on last. Costs two more passes through the model in each step."""
 
     def __init__(self, model: torch.nn.Module, context: MethodContext, size: float, kind: str) -> None:
+        if context.task.generates:
+            raise MethodRefused("noise compares probabilities of labels, and here text is written", "Leave out --noise")
         self.task, self.size, self.kind = context.task, size, kind
         self.batch: Batch | None = None
         self._noisy = False

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 AS_PAST = ("PREFIX_TUNING", "CARTRIDGE")
+KINDS = {"AutoModelForSequenceClassification": "SEQ_CLS", "AutoModelForCausalLM": "CAUSAL_LM"}
 PROMPTS = (*AS_PAST, "PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING")
 
 
@@ -30,8 +31,9 @@ class PromptMethod(Method):
         from peft import get_peft_model
 
         config: Any = model.config
-        if context.task.auto_class != "AutoModelForSequenceClassification":
-            raise MethodRefused(f"{self.name} puts tokens before the text, which works for classification only")
+        kind = KINDS.get(context.task.auto_class)
+        if kind is None:
+            raise MethodRefused(f"{self.name} puts tokens before the text, and labels of words would lose their places")
         decoder = "past_key_values" in signature(model.forward).parameters
         if self.peft_type in AS_PAST and not (decoder or _takes_past(model)):
             raise MethodRefused(
@@ -39,7 +41,7 @@ class PromptMethod(Method):
                 "Use peft:p_tuning",
             )
         given = config_class(self.peft_type)(
-            task_type="SEQ_CLS",
+            task_type=kind,
             token_dim=config.hidden_size if self.peft_type in AS_PAST else _embedding_size(model),
             num_layers=config.num_hidden_layers,
             num_attention_heads=config.num_attention_heads,
@@ -47,7 +49,7 @@ class PromptMethod(Method):
             **self.options.model_dump(),
         )
         training = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        if decoder and self.peft_type not in AS_PAST:
+        if decoder and self.peft_type not in AS_PAST and kind == "SEQ_CLS":
             _show_where_texts_end(model)
         with quiet_peft():
             wrapped = get_peft_model(model, given)

@@ -17,7 +17,7 @@ from pydantic import Field
 from peft_lab.methods._gate_trail import Trail
 from peft_lab.methods._prefix import LayerPrefix, PrefixMethod, PrefixOptions
 from peft_lab.methods._prefix_attention import GIVE, Place
-from pluggy_specs import Array, Artifact, Batch, MethodContext
+from pluggy_specs import Array, Artifact, Batch, MethodContext, MethodRefused
 
 if TYPE_CHECKING:
     import torch
@@ -127,6 +127,14 @@ class Apt(PrefixMethod):
         """Give each layer a gated prefix, and let it see what enters the layer."""
         self.seen, self.layers = Seen(), list[GatedPrefix]()
         self.gate_from = self.options.gate_from
+        if context.task.generates:
+            # A gate that looks at the text would tell the first tokens of an answer about the last ones.
+            if self.gate_from not in ("auto", "free"):
+                raise MethodRefused(
+                    f"gates from the {self.gate_from} state of a text would see answers before they are written",
+                    "Leave out --gate-from",
+                )
+            self.gate_from = "free"
         if self.gate_from == "auto":
             self.gate_from = "mean" if _both_ways(model) else "last"
         super().attach(model, context)

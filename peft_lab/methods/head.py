@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pluggy_specs import Method, MethodContext
+from pluggy_specs import Method, MethodContext, MethodRefused
 
 if TYPE_CHECKING:
     import torch
@@ -19,3 +19,5 @@ class Head(Method):
 
     def attach(self, model: torch.nn.Module, context: MethodContext) -> None:
         """Leave the base model frozen."""
+        if context.task.generates:
+            raise MethodRefused("head trains the head of a task, and a model that writes has none", "Use lora")

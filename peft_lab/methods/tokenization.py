@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from peft_lab.methods._construct_artifact import constructs_artifact
+from peft_lab.methods._construct_labels import must_have_labels
 from peft_lab.methods._constructs import Constructs, find_constructs, tell_apart
 from peft_lab.methods._merged_tokens import Phrase, add_phrases, labelled_texts, mean_tokens, that_become_one
 from pluggy_specs import Artifact, Method, MethodContext, MethodRefused, Options
@@ -49,6 +50,7 @@ class Tokenization(Method):
 
     def adapt_tokenizer(self, tokenizer: Any, context: MethodContext) -> Any:
         """Make phrases tokens: those found now, or those that the run had."""
+        must_have_labels(context)
         if self.options.mode == "view":
             return tokenizer
         if context.rows is not None and not self.memory:

@@ -26,6 +26,7 @@ class Picture:
     png: bytes = b""
     extra: str = ""
     width: int = 0
+    text: str = ""
 
     def save(self, path: Path | str) -> Path:
         """Write the PNG; returns where."""
@@ -34,7 +35,7 @@ class Picture:
         return path
 
     def __str__(self) -> str:
-        return visible(self.alt)
+        return "\n\n".join(visible(part) for part in (self.alt, self.text) if part)
 
     __repr__ = __str__
 
@@ -51,7 +52,7 @@ class Picture:
 def render(drawing: Drawing) -> Picture:
     """Draw in colours and a resolution that keep the picture under 200 kB. Equal drawings give equal bytes."""
     if drawing.figure is None:
-        return Picture(drawing.alt, extra=drawing.html)
+        return Picture(drawing.alt, extra=drawing.html, text=drawing.text)
     for dpi in (144, 96, 64, 40):
         png = _png(drawing.figure, dpi)
         if len(png) >= MOST_BYTES:
@@ -59,7 +60,7 @@ def render(drawing: Drawing) -> Picture:
         if len(png) < MOST_BYTES:
             break
     pixels = int.from_bytes(png[16:20], "big")
-    return Picture(drawing.alt, png, drawing.html, round(pixels * 96 / dpi))
+    return Picture(drawing.alt, png, drawing.html, round(pixels * 96 / dpi), drawing.text)
 
 
 def image(png: bytes, alt: str, width: int = 0, style: str = "") -> str:

@@ -24,6 +24,8 @@ PALETTE = {  # Okabe and Ito's colours, which people with any colour vision tell
     "purple": "#CC79A7",
     "grey": "#7A7A7A",
 }
+TINTS = PALETTE | {"orange": "#E69F00"}
+"""Backgrounds under text; orange is too light for a line."""
 INK, PAPER, FAINT = "#1A1A1A", "#FFFFFF", "#E4E4E4"
 LINES = (PALETTE["blue"], PALETTE["vermilion"], PALETTE["green"], PALETTE["purple"], "#4D4D4D")
 BORDER = "rgba(128,128,128,.45)"
@@ -34,7 +36,7 @@ PLAIN = 'class="mathjax_ignore tex2jax_ignore"'
 
 def tint(name: str, alpha: float = 0.2) -> str:
     """A palette colour as a background under inherited text."""
-    red, green, blue = (round(255 * part) for part in _rgb(PALETTE[name]))
+    red, green, blue = (round(255 * part) for part in _rgb(TINTS[name]))
     return f"rgba({red},{green},{blue},{min(alpha, MOST_TINT):g})"
 
 

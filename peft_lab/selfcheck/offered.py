@@ -23,12 +23,11 @@ def models(host: Host) -> Iterator[Finding]:
         what = f"model {name}"
         try:
             offer.item.folder()
+            found = find_model(name, host)
         except FileNotFoundError as error:
             message, _, advice = str(error).partition(": ")
             yield Finding(what, WARNING, message, advice)
             continue
-        try:
-            found = find_model(name, host)
         except PeftLabError as error:
             yield Finding(what, FAILED, error.message, error.hint)
             continue

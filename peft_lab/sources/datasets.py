@@ -13,12 +13,14 @@ from peft_lab.errors import DataProblem
 from peft_lab.sources import repeats
 from peft_lab.sources.amounts import Spread, like_amounts, spread_of
 from peft_lab.sources.columns import SAMPLE, Columns, find_columns, find_word_columns
+from peft_lab.sources.conversation_layouts import TASK, find_layout
+from peft_lab.sources.conversations import Spoken, spoken, unfold
 from peft_lab.sources.files import BATCH, Found, read_file
 from peft_lab.sources.finding import find_data
 from peft_lab.sources.labels import about_labels, as_number, look_alike, shown, strange_labels
 from peft_lab.sources.repeats import Repeats
 from peft_lab.sources.rows import Rows, clean, fingerprint
-from peft_lab.sources.splitting import draw
+from peft_lab.sources.splitting import apart, draw, draw_whole
 
 if TYPE_CHECKING:
     import datasets
@@ -44,6 +46,8 @@ class Data:
     """Training rows of each label; of words with labels, how many entities of each kind; empty for numbers."""
     spread: Spread | None = None
     """Where the labels of the training rows lie, where they are numbers."""
+    spoken: Spoken | None = None
+    """Of conversations, what is in them."""
 
     def describe(self) -> dict[str, Any]:
         """Return what the data is, as JSON data; labels with their training rows, the most frequent first."""
@@ -57,6 +61,8 @@ class Data:
         }
         if self.spread is not None:
             described["spread"] = asdict(self.spread)
+        if self.spoken is not None:
+            described["conversations"] = self.spoken.described()
         if self.labels:
             ordered = sorted(self.labels.items(), key=lambda item: (-item[1], item[0]))
             described |= {"labels": dict(islice(ordered, 100)), "label_count": len(ordered)}
@@ -77,6 +83,9 @@ class Data:
         return {label: train[place] for label, place in places.items()}
 
 
+GUESSED = {"tagging": "a label for each word", TASK: "the answers are text"}
+
+
 def load_data(spec: DataSpec, host: Host) -> Data:
     """Load the data that ``spec`` names: among what is registered, then on disk, then on the hub.
 
@@ -93,13 +102,20 @@ def load_data(spec: DataSpec, host: Host) -> Data:
         there = ", ".join(raw) or "nothing"
         raise DataProblem(f"{spec.source!r} has no training rows, only: {there}", "A split named train is needed")
     notes += [note for found in raw.values() for note in found.notes]
-    sample = _sample(raw["train"].table)
-    of_words = find_word_columns(sample, spec)
-    columns = of_words or find_columns(sample, spec)
-    task, guessed = spec.task or ("tagging" if of_words else "classification"), spec.task is None
-    spec = spec.model_copy(update={**columns.names, "task": task})
+    sample = sample_of(raw["train"].table)
+    layout, of_words = find_layout(sample, spec), None
+    tools: tuple[str, ...] = ()
+    if layout is not None:
+        raw, columns, tools, more = unfold(raw, layout, spec)
+        notes += more
+    else:
+        of_words = find_word_columns(sample, spec)
+        columns = of_words or find_columns(sample, spec)
+    task = spec.task or (TASK if layout else "tagging" if of_words else "classification")
+    guessed = spec.task is None
+    spec = spec.model_copy(update={**(layout or columns).names, "task": task})
     notes += [columns.note] if columns.note else []
-    notes += ["task guessed: tagging, a label for each word"] if guessed and of_words else []
+    notes += [f"task guessed: {task}, {GUESSED[task]}"] if guessed and task in GUESSED else []
     splits, more = _cleaned(raw, columns, spec, task)
     notes += more
     repeated = {split: Repeats(rows.keys) for split, rows in splits.items()}
@@ -113,9 +129,12 @@ def load_data(spec: DataSpec, host: Host) -> Data:
         _must_be_tags(splits, columns.label)
     left, carved, more = _carved(splits["train"], repeated["train"], spec, carve="validation" not in splits)
     tables = {split: rows.take() for split, rows in splits.items() if split != "train"}
-    tables |= {"train": splits["train"].take(left), **({} if carved is None else {"validation": carved})}
+    tables["train"] = splits["train"].take(left)
+    if carved is not None:
+        tables["validation"] = splits["train"].take(carved)
     name = spec.source if not Path(spec.source).suffix else Path(spec.source).name
     spread = spread_of(tables["train"], columns.label) if task == "regression" else None
+    said = spoken(layout, tables, _groups(splits, left, carved), tools) if layout is not None else None
     return Data(
         name,
         spec,
@@ -125,6 +144,7 @@ def load_data(spec: DataSpec, host: Host) -> Data:
         (*notes, *more),
         splits["train"].labels(left),
         spread,
+        said,
     )
 
 
@@ -135,7 +155,7 @@ def kinds_in(label: Any) -> set[str]:
     return {tag[2:] if tag.startswith(("B-", "I-")) else tag for tag in label}
 
 
-def _sample(table: datasets.Dataset) -> dict[str, list[Any]]:
+def sample_of(table: datasets.Dataset) -> dict[str, list[Any]]:
     """Return rows from places all over the table, since files are often sorted by label, some at each place."""
     places, together = 20, SAMPLE // 20
     if len(table) <= SAMPLE:
@@ -210,27 +230,52 @@ def _must_be_tags(splits: Mapping[str, Rows], column: str) -> None:
 
 def _carved(
     rows: Rows, repeated: Repeats, spec: DataSpec, *, carve: bool
-) -> tuple[np.ndarray | None, datasets.Dataset | None, list[str]]:
-    """Return which training rows are left, and the validation rows carved out of them; None means all, or none."""
+) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:
+    """Return which training rows are left, where not all are, and which are carved out for validation, if any."""
     import numpy as np
 
     left = np.arange(len(rows))
-    validation, notes = None, []
+    carved, notes = None, []
     if carve:
         count = max(1, min(spec.validation_most, round(len(left) * spec.validation_share)))
         # A text that stands twice stays in train: otherwise validation would ask what training has told.
-        carved = draw(rows.codes, repeated.once(), count, spec.split_seed, leave=1, least=0)
-        if not len(carved):
-            raise DataProblem(
-                f"{len(left)} training rows are too few to carve out a validation split", "Give a file: --validation"
-            )
-        validation = rows.take(carved)
+        once = repeated.once()
+        if rows.groups is None:
+            carved = draw(rows.codes, once, count, spec.split_seed, leave=1, least=0)
+        else:
+            whole = apart(rows.groups, once, count)
+            carved = draw_whole(rows.groups, whole, count, spec.split_seed)
+        if not len(carved) or len(carved) == len(left):
+            what = f"{len(left)} training rows are" if rows.groups is None else _conversations(rows.groups)
+            raise DataProblem(f"{what} too few to carve out a validation split", "Give a file: --validation")
         left = np.setdiff1d(left, carved, assume_unique=True)
         notes.append(f"{len(carved)} of {len(rows)} training rows carved out for validation")
+        if shared := int(np.isin(rows.keys[carved], rows.keys[left]).sum()):
+            notes.append(f"{shared} of these also {'stands' if shared == 1 else 'stand'} in train: so many begin alike")
     if spec.limit is not None and spec.limit < len(left):
         labels = len(rows.labels())
         if spec.limit < labels:
             raise DataProblem(f"a limit of {spec.limit} rows is too small", f"There are {labels} labels")
-        notes.append(f"{spec.limit} of {len(left)} training rows used, as the limit says")
-        left = draw(rows.codes, left, spec.limit, spec.split_seed, leave=0, least=1)
-    return (left if len(left) < len(rows) else None), validation, notes
+        if rows.groups is None:
+            chosen = draw(rows.codes, left, spec.limit, spec.split_seed, leave=0, least=1)
+        else:
+            chosen = draw_whole(rows.groups, left, spec.limit, spec.split_seed)
+        notes.append(f"{len(chosen)} of {len(left)} training rows used, as the limit says")
+        left = chosen
+    return (left if len(left) < len(rows) else None), carved, notes
+
+
+def _groups(splits: Mapping[str, Rows], left: np.ndarray | None, carved: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The number of the conversation of each row, by split as a run uses them."""
+    groups = {split: rows.groups for split, rows in splits.items() if rows.groups is not None}
+    train = groups["train"]
+    if carved is not None:
+        groups["validation"] = train[carved]
+    return {**groups, "train": train if left is None else train[left]}
+
+
+def _conversations(groups: np.ndarray) -> str:
+    import numpy as np
+
+    there = len(np.unique(groups))
+    return "one conversation is" if there == 1 else f"{there} conversations are"

@@ -15,10 +15,12 @@ from peft_lab.sources.conll import read_conll
 from peft_lab.sources.csv_layout import QUOTES, csv_layout
 from peft_lab.sources.inspection import KINDS, listed, look_at, must_be_utf8, one_line_for
 from peft_lab.sources.json_faults import json_fault, must_be_rows
+from peft_lab.sources.nested_json import holds_messages, read_nested
 from peft_lab.sources.quiet import quiet_datasets
 
 if TYPE_CHECKING:
     import datasets
+    import numpy as np
 
 IN_MEMORY = 64 * 1024 * 1024
 """Files up to this size are held in memory; larger ones are converted once, in the ``datasets`` cache, and mapped."""
@@ -45,6 +47,8 @@ class Found:
     """Arrow files that hold just these rows and columns, where the table is mapped from such."""
     notes: tuple[str, ...] = ()
     """What a person should know about how it was read."""
+    groups: np.ndarray | None = None
+    """Rows with the same number belong together and are never split up; None where each stands for itself."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[list[Any], ...]]:
         """Yield the values of some columns, some rows at a time.
@@ -134,6 +138,8 @@ def _read_by_size(path: Path, kind: str, digest: str) -> Found:
         if not len(table):
             raise _no_rows(path)
         return Found(table, notes=tuple(notes))
+    if kind == "json" and holds_messages(path):
+        return Found(read_nested(path))
     if path.stat().st_size > IN_MEMORY:
         # Named by content: the conversion of a file that has since been written anew is never taken for it.
         place = Path(datasets.config.HF_DATASETS_CACHE) / "peft_lab" / digest[:32]

@@ -52,6 +52,8 @@ class Rows:
     notes: list[str] = field(default_factory=list)
     tags: Tags | None = None
     """Of each word of the rows kept, where every word has a label."""
+    groups: np.ndarray | None = None
+    """For each row kept the number of the group it belongs to, where rows belong together."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -91,10 +93,15 @@ def clean(found: Found, columns: Columns, task: str, split: str) -> Rows:
         from peft_lab.sources.tagged_rows import TagCleaning
 
         kind = TagCleaning
+    elif found.groups is not None:
+        kind = TurnCleaning
     cleaning = kind(found, columns.names, task)
     for batch in found.batches(list(columns.names.values())):
         cleaning.add(batch)
-    return cleaning.rows(split)
+    rows = cleaning.rows(split)
+    if found.groups is not None:
+        rows.groups = found.groups if rows.kept is None else found.groups[rows.kept]
+    return rows
 
 
 def fingerprint(splits: Mapping[str, Rows]) -> str:
@@ -226,6 +233,19 @@ class Cleaning:
         if self.hidden:
             notes.append(f"{_rows(self.hidden)} in {split} with control or invisible characters in the text")
         return notes
+
+
+class TurnCleaning(Cleaning):
+    """What is gathered over the batches of a table of turns, which has no empty text and no empty answer in it."""
+
+    def add(self, batch: tuple[list[Any], ...]) -> None:
+        """Look at some rows. The context may be empty; line breaks and single words are nothing unusual here."""
+        *texts, answers = batch
+        for words, answer in zip(zip(*texts, strict=True), answers, strict=True):
+            self.kept.append(1)
+            self.keys.append(hash(words))
+            self.hidden += any(HIDDEN.search(text) for text in (*words, answer))
+            self.digest.update(f"{self.encode([*words, answer])}\n".encode())
 
 
 def _as_text(value: Any, column: str) -> str:

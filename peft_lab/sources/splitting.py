@@ -1,4 +1,4 @@
-"""Draw rows by label, the same ones on every machine for the same seed."""
+"""Draw rows by label, or in groups, the same ones on every machine for the same seed."""
 
 from __future__ import annotations
 
@@ -41,3 +41,47 @@ def draw(
     ends = np.cumsum(sizes)
     chosen = [order[end - size : end - size + some] for end, size, some in zip(ends, sizes, take, strict=True)]
     return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *chosen]))
+
+
+def draw_whole(groups: np.ndarray, candidates: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return rows of whole groups, ascending: ``count`` at most, or one small group where none has so few.
+
+    Args:
+        groups: the number of the group of each row.
+        candidates: row numbers; a group is drawn where all of its rows are among them.
+    """
+    import numpy as np
+
+    among = np.zeros(len(groups), dtype=bool)
+    among[candidates] = True
+    _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    whole = np.flatnonzero(np.bincount(place, weights=among) == sizes)
+    order = np.random.RandomState(seed).permutation(whole)
+    drawn = np.cumsum(sizes[order]) <= count
+    if not drawn.any() and len(order):
+        drawn[np.argmin(sizes[order])] = True
+    chosen = np.zeros(len(sizes), dtype=bool)
+    chosen[order[drawn]] = True
+    return np.flatnonzero(chosen[place])
+
+
+def apart(groups: np.ndarray, once: np.ndarray, count: int) -> np.ndarray:
+    """Return the rows of the groups that stand nowhere else; where those are too few, of those whose last row does not.
+
+    Where most conversations begin with the same greeting, hardly one has nothing in common with any other.
+
+    Args:
+        groups: the number of the group of each row, the rows of a group one after another.
+        once: numbers of the rows whose text stands nowhere else.
+        count: how many rows are wanted.
+    """
+    import numpy as np
+
+    alone = np.zeros(len(groups), dtype=bool)
+    alone[once] = True
+    ends = np.flatnonzero(np.append(groups[1:] != groups[:-1], True))
+    starts = np.append(0, ends[:-1] + 1)
+    sizes = ends - starts + 1
+    wholly = np.add.reduceat(alone, starts, dtype=np.int64) == sizes if len(groups) else np.zeros(0, dtype=bool)
+    fit = wholly if sizes[wholly].sum() >= count else alone[ends]
+    return np.flatnonzero(np.repeat(fit, sizes))

@@ -66,7 +66,14 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]]) -> datasets.Dataset:
     import datasets
 
     names = dict.fromkeys(name for row in rows for name in row)
-    return datasets.Dataset.from_dict({name: [row.get(name) for row in rows] for name in names})
+    return datasets.Dataset.from_dict({name: [flat(row.get(name)) for row in rows] for name in names})
+
+
+def flat(value: Any) -> Any:
+    """A cell with objects in it, such as messages, as JSON text; a column of objects gives each the keys of all."""
+    if isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return value
 
 
 def _any_table(obj: Any) -> datasets.Dataset:
@@ -79,6 +86,8 @@ def _any_table(obj: Any) -> datasets.Dataset:
         plain = obj.rename(columns=str)
         categories = plain.select_dtypes("category").columns
         plain = plain.astype(dict.fromkeys(categories, object))
+        for name in [name for name in plain.columns if plain[name].dtype == object]:
+            plain[name] = plain[name].map(flat)
         return datasets.Dataset.from_pandas(plain, preserve_index=False)
     if isinstance(obj, list | tuple) and all(isinstance(row, Mapping) for row in obj):
         return table_of_rows(obj)

@@ -10,6 +10,7 @@ from pluggy_specs import Task, hookimpl
 @hookimpl
 def register_tasks() -> Iterator[type[Task]]:
     """Offer the built-in tasks."""
+    from peft_lab.tasks.causal import Causal
     from peft_lab.tasks.classification import Classification
     from peft_lab.tasks.regression import Regression
     from peft_lab.tasks.tagging import Tagging
@@ -17,3 +18,4 @@ def register_tasks() -> Iterator[type[Task]]:
     yield Classification
     yield Regression
     yield Tagging
+    yield Causal

@@ -10,6 +10,15 @@ from __future__ import annotations
 from peft_lab.errors import MethodRefused
 from peft_lab.testing.contract import check_method
 from peft_lab.testing.families import check_families
-from peft_lab.testing.tiny import FAMILIES, tiny_lab, tiny_model, tiny_rows
+from peft_lab.testing.tiny import FAMILIES, tiny_causal_lab, tiny_lab, tiny_model, tiny_rows
 
-__all__ = ["FAMILIES", "MethodRefused", "check_families", "check_method", "tiny_lab", "tiny_model", "tiny_rows"]
+__all__ = [
+    "FAMILIES",
+    "MethodRefused",
+    "check_families",
+    "check_method",
+    "tiny_causal_lab",
+    "tiny_lab",
+    "tiny_model",
+    "tiny_rows",
+]

@@ -11,7 +11,7 @@ from peft_lab.errors import MethodRefused
 from peft_lab.host import Host
 from peft_lab.recipe import Training, checked
 from peft_lab.testing.contract import changes_weights
-from peft_lab.testing.tiny import FAMILIES, tiny_model, tiny_rows
+from peft_lab.testing.tiny import FAMILIES, tiny_causal_model, tiny_model, tiny_rows
 from pluggy_specs import Method
 
 if TYPE_CHECKING:
@@ -23,9 +23,12 @@ TRAINS = "trains"
 LABELS: Mapping[str, Callable[[Mapping[str, str]], Any]] = {
     "classification": lambda row: row["label"],
     "regression": lambda row: float(row["text"].count("red") + row["text"].count("ship")),
+    "causal": lambda row: " ".join(reversed(row["text"].split())),
     "tagging": lambda row: ["B-" + word if word in ("red", "ship") else "O" for word in row["text"].split()],
 }
 """By task: a label that the texts of :func:`tiny_rows` decide."""
+LONGEST = 64
+"""Tokens of a text."""
 SAME = 1e-4
 """Largest difference between the outputs for a text alone and in a padded batch."""
 
@@ -45,7 +48,7 @@ def check_families(
 
     Args:
         options: of the method.
-        task: ``classification``, ``regression`` or ``tagging``.
+        task: ``classification``, ``regression``, ``tagging`` or ``causal``.
 
     Raises:
         AssertionError: the method trains a family, but not so.
@@ -57,7 +60,7 @@ def check_families(
     for family in families:
         model = folder / family
         if not model.is_dir():
-            tiny_model(model, family)
+            (tiny_causal_model if task == "causal" else tiny_model)(model, family)
         file = folder / f"{method.name.replace(':', '-')}-{family}.safetensors"
         with kept_apart():
             trial = _Trial(host, method, options or {}, model, f"{method.name} on {family}", task)
@@ -74,7 +77,8 @@ class _Trial:
         import datasets
 
         from peft_lab.sources.models import find_model, load_tokenizer
-        from peft_lab.training.batches import Batcher, encode
+        from peft_lab.training.batches import Batcher
+        from peft_lab.training.conversing import encode_for
         from peft_lab.training.hardware import open_accelerator
 
         self.host, self.method, self.options, self.about = host, method, options, about
@@ -84,7 +88,7 @@ class _Trial:
         rows = datasets.Dataset.from_list([{**row, "label": LABELS[task](row)} for row in tiny_rows(32)])
         self.targets = self.task.targets(rows)
         labels = self.task.encode_labels(rows, self.targets)
-        self.encode = lambda tokenizer: encode(rows, labels, tokenizer, 64, self.task.by_word)
+        self.encode = lambda tokenizer: encode_for(self.task, rows, labels, tokenizer, LONGEST)
         self.accelerator = open_accelerator(Training(device="cpu", precision="fp32"))
         self.batcher = lambda tokenizer: Batcher(tokenizer, self.accelerator.device)
 
@@ -121,7 +125,7 @@ class _Trial:
         """The model with the method attached, ready to train."""
         import torch
 
-        from peft_lab.training.build import adapt_tokenizer, build
+        from peft_lab.training.build import adapt_tokenizer, build, build_base
         from peft_lab.training.context import Context
 
         companion = [self.host.find("methods", self.method.companion)()] if self.method.companion else []
@@ -131,6 +135,8 @@ class _Trial:
         rows = adapt_tokenizer(methods, context)
         self.train_texts = context.train = self.encode(context.tokenizer)
         self.batches = context.batcher = self.batcher(context.tokenizer)
+        context.longest = LONGEST
+        context.make_base = lambda: build_base(self.found, self.targets, context, rows)
         return build(self.found, methods, self.targets, context, seed, masks=masks, rows=rows, whole=whole)
 
     def train(self, built: Built) -> list[dict[str, Any]]:
@@ -162,6 +168,10 @@ class _Trial:
         built.model.eval()
         with torch.inference_mode():
             outputs = self.task.outputs(built.model, self.batches.batch(data, texts))
+        if data.borders is not None:
+            ends = [outputs.shape[1] if self.batches.left else int(data.lengths[text]) for text in texts]
+            answers = zip(outputs, ends, (data.lengths - data.borders)[texts], strict=True)
+            return torch.cat([row[end - count : end, 0] for row, end, count in answers])
         if data.words is None:
             return outputs
         before = [outputs.shape[1] - int(data.lengths[text]) if self.batches.left else 0 for text in texts]

@@ -132,3 +132,116 @@ def tiny_lab(folder: Path, *methods: type[Method], family: str = "bert", **setti
     lab = Lab(folder / "runs", host=host)
     lab.recipe("head", model="tiny", data="tiny")
     return lab
+
+
+CITIES = ("Kyoto", "Lima", "Oslo", "Cairo", "Quito", "Perth", "Turin", "Dakar", "Leeds", "Osaka", "Malmo", "Accra")
+DAYS = ("Monday", "Tuesday", "Friday", "Saturday", "Sunday")
+MONEY = ("yen", "soles", "kroner", "pounds", "francs")
+CALLS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "get_weather": ("What is the weather in {city} on {day}?", ("city", "day")),
+    "convert_money": ("How much are {amount} euros in {money}?", ("amount", "money")),
+    "find_train": ("I need a train from {start} to {city} on {day}.", ("start", "city", "day")),
+}
+"""By tool: how it is asked for, and its arguments, which stand in what is asked."""
+CHAT = (
+    "{%- if tools %}{{ '<|system|>Tools: ' + tools | tojson + '<|end|>\n' }}{%- endif %}"
+    "{%- for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>\n' }}"
+    "{%- endfor %}{%- if add_generation_prompt %}{{ '<|assistant|>' }}{%- endif %}"
+)
+"""A chat template that writes tools."""
+
+
+def tiny_causal_model(folder: Path, family: str = "llama", template: str | None = CHAT, **settings: Any) -> Path:
+    """Write a random language model with a byte-level tokenizer as a transformers folder; return the folder.
+
+    Its output table is its input table, as in most small models.
+
+    Args:
+        family: a decoder of :data:`FAMILIES`.
+        template: the chat template; None for a tokenizer without one.
+        settings: for the model's config.
+    """
+    import json
+
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    from peft_lab.sources.quiet import quiet_transformers
+
+    special = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=480,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    rows = tiny_calls(160)
+    inner.train_from_iterator([text for row in rows for text in row.values()] + [json.dumps(list(CALLS))], trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<|end|>", pad_token="<|pad|>", extra_special_tokens=special[2:]
+    )
+    tokenizer.chat_template = template
+    shape = {
+        **SIZES[family],
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 512,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 1,
+        "tie_word_embeddings": True,
+    }
+    with torch.random.fork_rng(), quiet_transformers():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **{**shape, **settings}))
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                torch.nn.init.normal_(parameter, std=0.02)
+        model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_calls(count: int = 80, seed: int = 0) -> list[dict[str, str]]:
+    """Different requests, each with the tool call that answers it, as rows of the task ``causal``."""
+    import json
+
+    draw = random.Random(seed)
+    rows: list[dict[str, str]] = []
+    while len(rows) < count:
+        name = list(CALLS)[len(rows) % len(CALLS)]
+        asked, arguments = CALLS[name]
+        start, city = draw.sample(CITIES, 2)
+        values = {"start": start, "city": city, "amount": draw.randint(11, 99), "money": draw.choice(MONEY)}
+        values["day"] = draw.choice(DAYS)
+        if any(row["text"] == asked.format(**values) for row in rows):
+            continue
+        kinds = {a: {"type": "integer" if a == "amount" else "string"} for a in arguments}
+        tool = {"name": name, "parameters": {"type": "object", "properties": kinds}}
+        rows.append(
+            {
+                "text": asked.format(**values),
+                "label": json.dumps({"name": name, "arguments": {a: values[a] for a in arguments}}),
+                "text_pair": json.dumps({"tools": [tool]}, separators=(",", ":")),
+            }
+        )
+    return rows
+
+
+def tiny_causal_lab(folder: Path, *methods: type[Method], family: str = "llama", **settings: Any) -> Lab:
+    """A lab in a folder with the built-in plugins, a language model ``tiny`` and tool calls ``tiny``; methods added."""
+    host = Host(entry_points=False)
+    model = tiny_causal_model(folder / f"tiny-causal-{family}", family, **settings)
+    host.add(ModelSource("tiny", f"a random {family} of two layers that writes", lambda: model))
+    rows = tiny_calls(96)
+    splits = {"train": rows[:80], "test": rows[80:]}
+    host.add(DatasetSource("tiny", "requests and tool calls", lambda: splits, task="causal", text_pair="text_pair"))
+    for method in methods:
+        host.add(method)
+    lab = Lab(folder / "runs", host=host)
+    lab.recipe("lora", model="tiny", data="tiny")
+    return lab

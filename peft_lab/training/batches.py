@@ -12,7 +12,7 @@ import numpy as np
 
 from peft_lab.errors import DataProblem
 from peft_lab.sources.words import one_blank
-from peft_lab.training.words import cut_words, first_tokens, labels_by_token
+from peft_lab.training.words import UNSUPERVISED, cut_words, first_tokens, labels_by_token
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,8 @@ AFTER_WORD = re.compile(r"(?<=\S)\s")
 
 # An evaluation batch of n texts has no more than n times this many tokens.
 USUAL_LENGTH = 24
+# The same where models write: prompts are long, and batches are small from the start.
+USUAL_CONVERSATION = 256
 
 
 class Ragged(Sequence[np.ndarray]):
@@ -72,10 +74,19 @@ class Encoded:
     unread: int = 0
     """Words before it of which the tokenizer reads nothing."""
     without: int = 0
-    """Texts left out because none of their words has a token, so that nothing of them can be taught or scored."""
+    """Texts left out because nothing of them can be taught or scored: none of their words has a token, or no answer."""
+    borders: np.ndarray | None = None
+    """Where models write: for each row how many tokens stand before the answer."""
+    numbers: np.ndarray | None = None
+    """Where models write: the number of each row in its table."""
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def usual(self) -> int:
+        """An evaluation batch of n texts has no more than n times this many tokens."""
+        return USUAL_LENGTH if self.borders is None else USUAL_CONVERSATION
 
     def notes(self, split: str, limit: int) -> list[str]:
         """What a person should know about the tokens of a split."""
@@ -206,7 +217,12 @@ class Batcher:
             filled = np.full(mask.shape, self.pad_id if name == "input_ids" else 0, dtype=np.int64)
             filled[mask] = np.concatenate([rows[i] for i in chosen])
             out[name] = torch.from_numpy(filled)
-        if data.words is not None and len(data.labels):
+        if data.borders is not None and data.numbers is not None:
+            starts = data.borders[chosen] + (width - lengths if self.left else 0)
+            answer = mask & (np.arange(width)[None, :] >= starts[:, None])
+            out["labels"] = torch.where(torch.from_numpy(answer), out["input_ids"], UNSUPERVISED)
+            out["row"] = torch.from_numpy(data.numbers[chosen])
+        elif data.words is not None and len(data.labels):
             out["labels"] = torch.from_numpy(labels_by_token(data, chosen, width, self.left))
         elif len(data.labels):
             out["labels"] = torch.tensor([data.labels[i] for i in chosen])
@@ -230,16 +246,17 @@ class Batcher:
 
         Long texts come in smaller batches: evaluation must not need more memory than training.
         """
-        for chosen in in_order_of_length(data.lengths, size):
+        for chosen in in_order_of_length(data, size):
             yield chosen, self.batch(data, chosen)
 
 
-def in_order_of_length(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def in_order_of_length(data: Encoded, size: int) -> Iterator[np.ndarray]:
     """Row numbers of evaluation batches, the longest rows first, fewer rows where they are long."""
+    lengths = data.lengths
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        rows = max(1, min(size, size * USUAL_LENGTH // int(lengths[order[start]])))
+        rows = max(1, min(size, size * data.usual // int(lengths[order[start]])))
         yield order[start : start + rows]
         start += rows
 

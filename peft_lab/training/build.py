@@ -96,6 +96,7 @@ def build(
     from peft_lab.sources.models import load_model
     from peft_lab.sources.quiet import quiet_transformers
     from peft_lab.training.precision import compute_in_bf16
+    from peft_lab.training.writing import must_write
 
     task = context.task
     seed_everything(seed)
@@ -108,7 +109,11 @@ def build(
     model.to(context.device)
     # Moving a model keeps its Parameter objects but replaces buffers.
     base |= base_tensors(model)
-    whole_head = head_names(model)
+    whole_head: list[str] = []  # a model that writes uses its own table, which was trained with it
+    if task.generates:
+        must_write(found, model, fresh)
+    else:
+        whole_head = head_names(model)
     inside = f"{getattr(model, 'base_model_prefix', '')}."
     top = [n for n in whole_head if n in fresh or not n.startswith(inside)]
     wanted = top if train_head == "top" else whole_head
@@ -128,7 +133,7 @@ def build(
         masks = {} if chosen else _ask_masks(built, context)
     if masks:
         built.masked = MaskedEntries(model, masks)
-    if not built.trainable():
+    if training and not built.trainable():
         names = "+".join(m.name for m in methods)
         raise NothingLearned(f"{names} leaves nothing of {found.name} to train", "Choose another method or model")
     if precision == "bf16":  # last: methods are attached and calibrated on the weights as they are in the files
@@ -136,6 +141,30 @@ def build(
     if training:
         _steer(built, context)
     return built
+
+
+def build_base(
+    found: FoundModel, targets: Mapping[str, Any], context: Context, rows: int | None = None, precision: str = "fp32"
+) -> torch.nn.Module:
+    """The base model alone: no method, nothing trains, in eval mode, as precise as the run.
+
+    Args:
+        rows: size of the vocabulary, where a method changed the tokenizer.
+    """
+    from peft_lab.sources.models import load_model
+    from peft_lab.sources.quiet import quiet_transformers
+    from peft_lab.training.precision import compute_in_bf16
+    from peft_lab.training.randomness import kept_apart
+
+    with kept_apart(), quiet_transformers():
+        model, _ = load_model(found, context.task.auto_class, context.task.model_settings(targets))
+        if rows is not None and rows > model.get_input_embeddings().num_embeddings:
+            model.resize_token_embeddings(rows)
+    freeze(model)
+    model.to(context.device).eval()
+    if precision == "bf16":
+        compute_in_bf16(Built(model, [], [], base_tensors(model)), context, list(model.modules()))
+    return model
 
 
 def adapt_tokenizer(methods: Sequence[Method], context: Context) -> int | None:

@@ -85,7 +85,9 @@ def parameter_change(built: Built, start: Path, measured: Mapping[str, tuple[flo
         if own[bare].requires_grad:
             grid.add(where[bare], moved, size, old.numel())
     for module, sums in measured.items():
-        grid.add(next(p for n, p in where.items() if n.startswith(module + ".")), *sums)
+        place = next((p for n, p in where.items() if n.startswith(module + ".")), None)
+        if place is not None:  # else all it has is another module's too, such as an output table tied to the input one
+            grid.add(place, *sums)
     arrays = {
         "relative": grid.array(lambda moved, size, _: math.sqrt(moved / size) if size else math.inf if moved else 0.0),
         "rms": grid.array(lambda moved, _, number: math.sqrt(moved / number)),

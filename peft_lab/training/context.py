@@ -29,9 +29,14 @@ class Context:
     batch_size: int
     head: frozenset[str] = frozenset()
     rows: Table | None = None
+    held_out: Table | None = None
+    """Set when training is over; until then no row but those of training can be reached."""
     note: Callable[[str], None] = _forget
     train: Encoded | None = None
     batcher: Batcher | None = None
+    longest: int = 0
+    """Tokens that a row may have."""
+    make_base: Callable[[], torch.nn.Module] | None = None
 
     def batches(self, count: int) -> Iterator[Batch]:
         """Up to ``count`` training batches, in an order drawn from :attr:`generator`."""
@@ -46,3 +51,28 @@ class Context:
         """Mean loss over what is supervised in a batch."""
         losses, supervised = self.task.losses(self.task.outputs(model, batch), batch)
         return (losses * supervised).sum() / supervised.sum()
+
+    def sweep(self, rows: Table | None = None) -> Iterator[Batch]:
+        """Every training row once, or other rows with answers, the longest first; of tasks that generate."""
+        if not self.task.generates:
+            raise RuntimeError(f"rows are swept where models write; {self.task.name} has labels")
+        if self.batcher is None or (rows is None and self.train is None):
+            raise RuntimeError("rows can be swept once the tokenizer is settled: ask in attach or later")
+        data = self.train if rows is None else self._encoded(rows)
+        assert data is not None
+        for _, batch in self.batcher.in_order(data, self.batch_size):
+            yield batch
+
+    def base(self) -> torch.nn.Module:
+        """Another copy of the base model as it was loaded, without methods, in the run's precision."""
+        if self.make_base is None:
+            raise RuntimeError("the base model is not known yet: ask in attach or later")
+        return self.make_base()
+
+    def _encoded(self, rows: Table) -> Encoded:
+        import datasets
+
+        from peft_lab.training.conversing import encode_conversations
+
+        table = rows if hasattr(rows, "column_names") else datasets.Dataset.from_list([dict(row) for row in rows])
+        return encode_conversations(table, self.tokenizer, self.longest)

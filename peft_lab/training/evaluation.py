@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 CONSTANT = "constant"
 """The score by which a task says that all answers are the same."""
-ANSWERED = 64
-"""Texts in one batch where only answers are wanted."""
+ANSWERED, WRITTEN = 64, 8
+"""Texts in one batch where only answers are wanted; where models write, texts are longer."""
 
 
 class Autocasting(Protocol):
@@ -48,10 +48,11 @@ def evaluate(
         total += float((losses * supervised).sum())
         weight += float(supervised.sum())
 
-    outputs = _outputs(model, data, task, batcher, accelerator, size, stop, tally)
+    outputs = outputs_of(model, data, task, batcher, accelerator, size, stop, tally)
     if outputs is None:
         return None
-    scores = task.metrics(outputs if task.by_word else np.stack(outputs), data.labels, targets)
+    ragged = task.by_word or task.generates
+    scores = task.metrics(outputs if ragged else np.stack(outputs), data.labels, targets)
     return {**scores, "loss": total / max(weight, 1.0)}
 
 
@@ -67,18 +68,21 @@ def answers(
 ) -> np.ndarray:
     """Raw outputs for a table of texts, in order, [text, ...]; always in batches of one size.
 
-    Of a task by word they are [text, word, ...], NaN where a text has no such word, or its word no token.
+    Of a task by word they are [text, word, ...], NaN where a text has no such word, or its word no token. Where models
+    write they are the losses of the answer's tokens, or of the text's where rows have no ``label``: [text, token, 1].
     """
-    from peft_lab.training.batches import encode
+    from peft_lab.training.conversing import encode_for
     from peft_lab.training.words import filled
 
-    data = encode(rows, [], tokenizer, longest, task.by_word)
-    outputs = _outputs(model, data, task, batcher, accelerator, ANSWERED)
+    data = encode_for(task, rows, [], tokenizer, longest)
+    outputs = outputs_of(model, data, task, batcher, accelerator, WRITTEN if task.generates else ANSWERED)
     assert outputs is not None
+    if task.generates:  # which token comes first can hang on the last bit of a number
+        return filled([row[:, :1] for row in outputs])
     return filled(outputs) if task.by_word else np.stack(outputs)
 
 
-def _outputs(
+def outputs_of(
     model: torch.nn.Module,
     data: Encoded,
     task: Task,
@@ -88,7 +92,8 @@ def _outputs(
     stop: Callable[[], bool] = lambda: False,
     look: Callable[[torch.Tensor, Batch], None] = lambda raw, batch: None,
 ) -> list[np.ndarray] | None:
-    """Raw outputs in the order of the rows; ``look`` sees those of each batch. None when ``stop`` said so."""
+    """Raw outputs in the order of the rows, where models write of the answers' tokens only; ``look`` sees those of each
+    batch. None when ``stop`` said so."""
     import torch
 
     from peft_lab.training.words import outputs_by_word
@@ -102,7 +107,10 @@ def _outputs(
             raw = task.outputs(model, batch)
             look(raw, batch)
             for i, row in zip(chosen, raw.float().cpu().numpy(), strict=True):
-                if data.words is not None:
-                    row = outputs_by_word(row, data.words[i], len(row) - int(data.lengths[i]) if batcher.left else 0)
+                before = len(row) - int(data.lengths[i]) if batcher.left else 0
+                if data.borders is not None:
+                    row = row[before + int(data.borders[i]) : before + int(data.lengths[i])]
+                elif data.words is not None:
+                    row = outputs_by_word(row, data.words[i], before)
                 outputs[i] = row
     return outputs

@@ -71,14 +71,14 @@ class _Wishes:
         size = training.eval_batch_size if evaluation is None else evaluation
         gathers = batch < training.batch_size * training.accumulate
         shape = min(batch, len(self.lengths)), min(length, self.longest)
-        checked = [_evaluation_shape(size, min(length, self.evaluated))] if self.evaluated else []
+        checked = [_evaluation_shape(size, min(length, self.evaluated), self.job.train.usual)] if self.evaluated else []
         return replace(self.footprint, accumulates=gathers).moving([], [shape], checked)
 
     def _evaluation(self) -> tuple[str, int]:
         """The flag for smaller evaluation batches, where even those are too large, and their size."""
         asked = self.job.training.eval_batch_size
         for size in (asked, *_halves(asked, below=asked)):
-            shape = _evaluation_shape(size, self.evaluated)
+            shape = _evaluation_shape(size, self.evaluated, self.job.train.usual)
             if not self.evaluated or self.footprint.evaluating(shape) <= self.room:
                 return (f" --eval-batch-size {size}" if size < asked else ""), size
         return " --eval-batch-size 1", 1
@@ -100,7 +100,7 @@ class _Wishes:
         biases = [p.numel() for n, p in built.model.named_parameters() if n.endswith("bias") and not built.is_head(n)]
         for name, entries in (("bitfit", sum(heads) + sum(biases)), ("head", sum(heads))):
             gradients = 4 * entries
-            if (name == "bitfit" and not biases) or MUCH_CHEAPER * gradients > self.footprint.gradients:
+            if not (biases if name == "bitfit" else heads) or MUCH_CHEAPER * gradients > self.footprint.gradients:
                 continue
             step = self.footprint.step.without_gradients()
             lighter = replace(self.footprint, gradients=gradients, optimizer=2 * gradients, step=step)
@@ -118,8 +118,8 @@ class _Wishes:
         return bytes_(max(self.footprint.highest, self.footprint.process + self.footprint.weights + moving))
 
 
-def _evaluation_shape(size: int, length: int) -> Shape:
-    return max(1, min(size, size * USUAL_LENGTH // max(1, length))), length
+def _evaluation_shape(size: int, length: int, usual: int = USUAL_LENGTH) -> Shape:
+    return max(1, min(size, size * usual // max(1, length))), length
 
 
 def _halves(together: int, below: int | None = None) -> Iterator[int]:

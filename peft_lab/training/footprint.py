@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from peft_lab.training.words import UNSUPERVISED
+
 if TYPE_CHECKING:
     import torch
 
@@ -165,7 +167,7 @@ def shapes_of(batches: Iterable[np.ndarray], lengths: np.ndarray) -> list[Shape]
 
 def _playback(job: Job, work: Callable[[Batch], None]) -> Playback:
     """Trace a few sizes of batch, and solve for what each event depends on."""
-    width = max(4, min(WIDTH, int(job.train.lengths.max())) // 4 * 4)
+    width = _width(job)
     widths = width, width // 2, width // 4 * 3
     traces = [_trace(job, work, _small_batch(job, ROWS, w)) for w in widths]
     more = _trace(job, work, _small_batch(job, 2 * ROWS, width))
@@ -176,6 +178,11 @@ def _playback(job: Job, work: Callable[[Batch], None]) -> Playback:
     powers = np.vander(np.array(widths, dtype=float), 3, increasing=True)
     by_row = np.linalg.solve(powers, (sizes - fixed) / ROWS).T
     return Playback(fixed, by_row, np.array(traces[0].kept, dtype=bool))
+
+
+def _width(job: Job) -> int:
+    """Of the widest tiny step: three quarters and a half of it are whole numbers."""
+    return max(4, min(WIDTH, int(job.train.lengths.max())) // 4 * 4)
 
 
 def _by_peaks(few: _Trace, many: _Trace, width: int) -> Playback:
@@ -197,7 +204,28 @@ def _small_batch(job: Job, rows: int, width: int) -> Batch:
     batch = job.batcher.batch(job.train, np.full(rows, longest))
     cut = {n: t[:, columns] if t.ndim > 1 and t.shape[1] == whole else t for n, t in batch.items()}
     cut["attention_mask"][0, 0 if job.batcher.left else -1] = 0
+    if job.task.generates:
+        answer = _answer(job, width)
+        cut["labels"] = cut["input_ids"].clone()
+        cut["labels"][:, : width - 1 - answer] = UNSUPERVISED
+        cut["labels"][:, -1] = UNSUPERVISED  # where the padding is
     return cut
+
+
+def _answer(job: Job, width: int) -> int:
+    """Tokens of a row that are supervised where models write: logits take memory by these.
+
+    As a share of the row they are the most that any batch of rows of like length has, as a share of the largest batch;
+    rounded up so that they are in proportion to each width that is tried.
+    """
+    lengths, borders = job.train.lengths, job.train.borders
+    assert borders is not None
+    size = min(job.training.batch_size, len(lengths))
+    order = np.argsort(lengths, kind="stable")
+    most = np.convolve((lengths - borders)[order], np.ones(size), mode="valid").max()
+    parts = _width(job) // 4
+    taken = min(parts - 1, int(np.ceil(parts * most / (size * lengths.max()))))
+    return max(1, width * taken // parts)
 
 
 def _learn(job: Job, batch: Batch) -> None:

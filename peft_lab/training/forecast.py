@@ -72,7 +72,7 @@ def look_ahead(job: Job, test: Encoded | None = None) -> Ahead:
     def evaluation(data: Encoded | None) -> list[Shape]:
         if data is None:
             return []
-        return shapes_of(in_order_of_length(data.lengths, training.eval_batch_size), data.lengths)
+        return shapes_of(in_order_of_length(data, training.eval_batch_size), data.lengths)
 
     return Ahead(
         steps=steps,

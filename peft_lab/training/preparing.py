@@ -48,11 +48,14 @@ class Prepared:
     longest: int
     rows: Any
     """A few rows, to see that what is saved answers as what was trained."""
+    splits: Mapping[str, Any]
+    """All rows as text, by split."""
 
     @property
     def texts(self) -> list[dict[str, Any]]:
-        """Those rows as plain data, without labels."""
-        return [{name: row[name] for name in row if name != "label"} for row in self.rows]
+        """Those rows as plain data, without labels, unless these are what the model writes."""
+        keeps = self.job.task.generates
+        return [{name: row[name] for name in row if keeps or name != "label"} for row in self.rows]
 
     def answers(self) -> np.ndarray:
         """What the model says to them, [text, ...]."""
@@ -76,10 +79,11 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
     from peft_lab.sources.models import find_model, load_tokenizer
     from peft_lab.sources.tokenizers import tokenizer_fingerprint
     from peft_lab.training.augmentation import augmented
-    from peft_lab.training.batches import Batcher, encode
+    from peft_lab.training.batches import Batcher
     from peft_lab.training.books import Books
-    from peft_lab.training.build import adapt_tokenizer, build
+    from peft_lab.training.build import adapt_tokenizer, build, build_base
     from peft_lab.training.context import Context
+    from peft_lab.training.conversing import encode_for
     from peft_lab.training.cost import PeakMemory
     from peft_lab.training.cutting import usual_cutting
     from peft_lab.training.fingerprints import code_fingerprint
@@ -127,6 +131,7 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
         targets=targets,
         headline=headline,
         task=data.task,
+        generates=task.generates,
         memory=kept(methods),
         cutting=usual_cutting(context.tokenizer, data.splits["train"]),
         offered_by=offered_by(host, recipe, data.task),
@@ -137,11 +142,12 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
         if split == "train" and settings.augment:
             rows, said = augmented(rows, settings, recipe.seed, data.task, recipe.data.source)
             journal.note(said)
-        encoded[split] = encode(rows, task.encode_labels(rows, targets), context.tokenizer, longest, task.by_word)
+        encoded[split] = encode_for(task, rows, task.encode_labels(rows, targets), context.tokenizer, longest)
         for text in encoded[split].notes(split, longest):
             journal.note(text)
     batcher = Batcher(context.tokenizer, accelerator.device)
-    context.train, context.batcher = encoded["train"], batcher
+    context.train, context.batcher, context.longest = encoded["train"], batcher, longest
+    context.make_base = lambda: build_base(found, targets, context, vocabulary, precision)
     progress.update(phase="loading model", headline=headline)
     masks, whole = (masks_of(recipe.start), whole_of(recipe.start)) if recipe.start else (None, ())
     part = settings.train_head
@@ -181,7 +187,7 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
         books=books,
     )
     rows = data.splits.get("validation", data.splits["train"])
-    return Prepared(job, context, encoded, longest, rows.select(range(min(SAMPLE, len(rows)))))
+    return Prepared(job, context, encoded, longest, rows.select(range(min(SAMPLE, len(rows)))), data.splits)
 
 
 def make_task(host: Host, name: str) -> Task:

@@ -124,7 +124,7 @@ def _evaluation(job: Job, splits: Sequence[Encoded]) -> tuple[Line, float]:
     job.built.model.eval()
     points, new = [], []
     for data in splits[:1]:
-        batches = list(in_order_of_length(data.lengths, job.training.eval_batch_size))
+        batches = list(in_order_of_length(data, job.training.eval_batch_size))
         chosen = dict.fromkeys((0, len(batches) // 2, len(batches) - 1))
         taken: dict[int, list[float]] = {number: [] for number in chosen}
         for number in (*chosen, *chosen):

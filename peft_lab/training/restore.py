@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from peft_lab.host import Host
     from peft_lab.training.build import Built
-    from pluggy_specs import Method, Table, Task
+    from pluggy_specs import Batch, Method, Table, Task
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,54 @@ class Restored:
     tokenizer: Any
     place: Place
     max_length: int
+    batch_size: int = 128
+    """Rows in one evaluation batch, as the run had."""
 
     def outputs(self, rows: Table) -> np.ndarray:
-        """Raw outputs for rows with ``text`` (and ``text_pair``), in order."""
+        """Raw outputs for rows with ``text`` (and ``text_pair``), in order.
+
+        Where the model writes they are the losses of the tokens of ``label``, or of the text where rows have none.
+        """
         from peft_lab.training.evaluation import answers
 
         texts = {"tokenizer": self.tokenizer, "longest": self.max_length}
         return answers(self.built.model, _table(rows), **texts, **self._means())
 
-    def score(self, rows: Table, batch_size: int = 128) -> dict[str, float]:
+    def score(self, rows: Table, batch_size: int | None = None) -> dict[str, float]:
         """Metrics and loss for rows with labels."""
-        from peft_lab.training.batches import encode
+        from peft_lab.training.conversing import encode_for
         from peft_lab.training.evaluation import CONSTANT, evaluate
 
         labels = self.task.encode_labels(rows, self.targets)
-        data = encode(_table(rows), labels, self.tokenizer, self.max_length, self.task.by_word)
-        scores = evaluate(self.built.model, data, targets=self.targets, size=batch_size, **self._means())
+        data = encode_for(self.task, _table(rows), labels, self.tokenizer, self.max_length)
+        size = batch_size or self.batch_size
+        scores = evaluate(self.built.model, data, targets=self.targets, size=size, **self._means())
         assert scores is not None
         return {name: score for name, score in scores.items() if name != CONSTANT}
+
+    def sweep(self, rows: Table) -> Iterator[Batch]:
+        """Batches of rows with answers, the longest first, where the model writes; ``batch["row"]`` numbers them."""
+        from peft_lab.training.conversing import encode_conversations
+
+        data = encode_conversations(_table(rows), self.tokenizer, self.max_length)
+        for _, batch in self._means()["batcher"].in_order(data, self.batch_size):
+            yield batch
+
+    def write(
+        self, rows: Table, *, most: int = 128, temperature: float = 0.0, seed: int = 0, model: Any = None
+    ) -> list[str]:
+        """What the model answers to rows with ``text`` (and ``text_pair``), in its own words.
+
+        Args:
+            most: new tokens at most.
+            temperature: 0 takes the likeliest token each time.
+            model: another one that reads the same tokens, such as the base model.
+        """
+        from peft_lab.training.generating import write
+
+        used = self.built.model if model is None else model
+        with self.place.autocast():
+            return write(used, rows, self.tokenizer, self.max_length, most, temperature=temperature, seed=seed)
 
     def _means(self) -> dict[str, Any]:
         from peft_lab.training.batches import Batcher
@@ -74,10 +104,12 @@ class Restored:
 
 
 def _table(rows: Table) -> Any:
-    """The texts of rows as a data set."""
+    """The texts of rows as a data set, and their labels where these are texts too: a model that writes needs them."""
     import datasets
 
-    columns = [name for name in ("text", "text_pair") if name in rows[0]]
+    columns = [name for name in ("text", "text_pair", "label") if name in rows[0]]
+    if "label" in columns and not all(isinstance(row["label"], str) for row in rows):
+        columns.remove("label")
     return datasets.Dataset.from_dict({name: [row[name] for row in rows] for name in columns})
 
 
@@ -195,4 +227,4 @@ def _assemble(
             training=False,
         )
     longest = longest_text(found, settings.max_length, methods)
-    return Restored(built, task, targets, context.tokenizer, place, longest)
+    return Restored(built, task, targets, context.tokenizer, place, longest, settings.eval_batch_size)

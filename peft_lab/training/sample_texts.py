@@ -35,7 +35,9 @@ def sample_rows(pair: bool) -> list[dict[str, str]]:
 
 
 def on_pairs(run: Run) -> bool:
-    """Whether a run was trained on pairs of texts."""
+    """Whether a run was trained on pairs of texts. Where models write, a second text is the context of the first."""
+    if run.record.get("generates"):
+        return False
     return run.record.get("data", {}).get("columns", {}).get("text_pair") is not None
 
 

@@ -220,11 +220,14 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, gua
     for split, scores in finals.items():
         if scores.pop(CONSTANT, 0):
             journal.note(f"All answers on {split} are the same: the model tells nothing apart")
+    if job.task.generates and not outcome.stopped:
+        _ask_what_it_writes(ready, journal, finals)
     progress.update(phase="saving")
     answers = ready.answers()
     peak = job.memory.read()
     job.built.model.zero_grad(set_to_none=True)
     effective = _artifacts(ready, journal, host)
+    _score_by_role(journal, finals)
     _keep(changes.parameter_change(built, journal.path / START, effective), journal)
     journal.update(
         metrics=finals,
@@ -240,6 +243,18 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, gua
         },
     )
     return Trained(outcome.stopped, ready.texts, answers)
+
+
+def _ask_what_it_writes(ready: Prepared, journal: Journal, finals: dict[str, dict[str, float]]) -> None:
+    """Add what needs more than a pass over a split, and keep its artifacts."""
+    from peft_lab.training.generating import asked_once_trained, held_out
+
+    known = str(journal.record["fingerprints"].get("model") or "")
+    scores, artifacts = asked_once_trained(ready, journal.path.parent, known)
+    finals.setdefault("test" if "test" in finals else "validation", {}).update(scores)
+    for artifact in artifacts:
+        _keep(artifact, journal)
+    ready.context.held_out = held_out(ready)[1]
 
 
 def _artifacts(ready: Prepared, journal: Journal, host: Host) -> dict[str, tuple[float, float, int]]:
@@ -258,6 +273,16 @@ def _artifacts(ready: Prepared, journal: Journal, host: Host) -> dict[str, tuple
         except PeftLabError as error:  # a picture that cannot be made must not cost a trained run
             journal.note(f"{method.name} could not say what it did: {error}")
     return effective
+
+
+def _score_by_role(journal: Journal, finals: dict[str, dict[str, float]]) -> None:
+    """Add the losses of reasoning and boilerplate, where a method found which is which."""
+    from peft_lab.by_role import loss_by_role
+
+    run = journal.run
+    if {"token-losses", "token-roles"} <= set(run.artifacts):
+        scores = loss_by_role(run.artifact("token-losses"), run.artifact("token-roles"))
+        finals.setdefault("test" if "test" in finals else "validation", {}).update(scores)
 
 
 def _keep(artifact: Artifact, journal: Journal) -> None:

@@ -1,0 +1,69 @@
+"""Which tokens of answers teach what: roles found without training, and whether they still hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from peft_lab.bench import Bench, RunName
+from peft_lab.errors import BadOption, DataProblem, RunProblem
+from peft_lab.operations import About, operation
+
+if TYPE_CHECKING:
+    from peft_lab.present.stack import Stack
+    from peft_lab.present.table import Table
+
+MOST_ROWS = 256
+
+
+class Shad(Bench):
+    """Operations on the roles of tokens."""
+
+    @operation("shad toolcalls --model smollm2", "shad logs.jsonl --quick", "shad drift run-1 new_logs.jsonl")
+    def shad(
+        self,
+        data: Annotated[str, About("data with answers that are text; or: drift RUN FILE", completes="datasets")],
+        *more: Annotated[str, About("behind drift: a run and new data", completes="runs+datasets")],
+        model: Annotated[str | None, About("base model; remembered", completes="models")] = None,
+        rows: Annotated[int | None, About("rows that are shuffled; 1 % and at least 32 when not given")] = None,
+        steps: Annotated[int | None, About("steps of tuning on them")] = None,
+        rate: Annotated[float | None, About("learning rate of these steps")] = None,
+        seed: Annotated[int, About("of who gets whose answer")] = 0,
+        max_length: Annotated[int | None, About("longest row in tokens")] = None,
+        quick: Annotated[bool, About("without the control, which takes two thirds of the tuning")] = False,
+    ) -> Stack | Table:
+        """Tell reasoning from boilerplate in answers, by shuffling them (SHAD); nothing is trained."""
+        if data == "drift":
+            if len(more) != 2:
+                raise BadOption("drift takes a run and new data", "shad drift run-1 new_logs.jsonl")
+            return self.drift(*more)
+        if more:
+            raise BadOption(
+                f"shad takes one data set, not {len(more) + 1}", "shad drift RUN FILE compares a run with data"
+            )
+        from peft_lab.listings.shad import found, shown
+
+        said = {"shad_rows": rows, "shad_steps": steps, "shad_rate": rate, "max_length": max_length}
+        settings: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+        recipe = self.recipe("lora+shad", model=model, data=data, shad_seed=seed, control=not quick, **settings)
+        self.forget_served()  # its memory is needed
+        return shown(self.host, found(recipe, self.host), recipe.data.source)
+
+    @operation("drift run-1 new_logs.jsonl")
+    def drift(
+        self,
+        run: RunName,
+        data: Annotated[str, About("new data with answers", completes="datasets")],
+    ) -> Table:
+        """Say whether new data still has the answer format that a run was trained on."""
+        from peft_lab.listings.drift import drift
+        from peft_lab.sources.datasets import load_data
+
+        chosen = self.run(run)
+        if not chosen.record.get("generates"):
+            task = chosen.record.get("task", "not known")
+            raise RunProblem(f"{chosen.id} does not write: its task is {task}", "Its answers have no format to change")
+        loaded = load_data(self.data_spec(data, task="causal"), self.host)
+        rows = [row for split in loaded.splits.values() for row in split][:MOST_ROWS]
+        if not rows:
+            raise DataProblem(f"{data} has no rows", "Give rows with answers")
+        return drift(chosen, self.serve(chosen), rows, data)

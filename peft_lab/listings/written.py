@@ -1,0 +1,108 @@
+"""What models write, side by side: lines stay lines, and nothing in it is read as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from peft_lab.conversation import Conversation, Message
+from peft_lab.present.style import BORDER, PLAIN, esc, plain, visible
+from peft_lab.run import Run
+
+NOTHING = "(ends at once)"
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Answers of several models to some prompts."""
+
+    title: str
+    models: Sequence[str]
+    prompts: Sequence[str]
+    answers: Sequence[Sequence[str]]
+    """For each prompt those of each model."""
+    note: str = ""
+
+    def to_pandas(self) -> Any:
+        """A row for each prompt, a column for each model."""
+        import pandas as pd
+
+        rows = [[prompt, *answers] for prompt, answers in zip(self.prompts, self.answers, strict=True)]
+        return pd.DataFrame(rows, columns=["prompt", *self.models])
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __str__(self) -> str:
+        parts = [plain(self.title)]
+        for prompt, answers in zip(self.prompts, self.answers, strict=True):
+            parts.append(_block("prompt", prompt))
+            parts += [_block(name, answer) for name, answer in zip(self.models, answers, strict=True)]
+        return "\n\n".join((*parts, *([plain(self.note)] if self.note else [])))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        edge = (
+            f"border:0;border-bottom:1px solid {BORDER};padding:4px 12px 4px 4px;text-align:left;vertical-align:top;"
+            "white-space:pre-wrap;overflow-wrap:anywhere"
+        )
+        share = f"width:{100 // (len(self.models) + 1)}%"
+        head = "".join(f'<th style="{edge};{share};font-weight:bold">{esc(name)}</th>' for name in self._columns)
+        body = "".join(
+            "<tr>"
+            + "".join(f'<td style="{edge}">{esc(text)}</td>' for text in (prompt, *map(_shown, answers)))
+            + "</tr>"
+            for prompt, answers in zip(self.prompts, self.answers, strict=True)
+        )
+        note = f'<div style="margin:4px">{esc(self.note)}</div>' if self.note else ""
+        return (
+            f'<div {PLAIN} style="overflow-x:auto;line-height:1.4">'
+            f'<div style="font-weight:bold;margin:4px">{esc(self.title)}</div>'
+            f'<table style="border-collapse:collapse;background:none;margin:0;font-size:100%;width:100%">'
+            f'<thead><tr style="background:none">{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>'
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self._repr_html_(), "text/plain": str(self)}
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return ("prompt", *self.models)
+
+
+def written_by(
+    run: Run,
+    prompts: Sequence[str],
+    write: Mapping[str, Callable[[list[dict[str, str]]], list[str]]],
+    *,
+    tools: Sequence[Mapping[str, Any]] = (),
+    system: str | None = None,
+    note: str = "",
+) -> SideBySide:
+    """Ask models for answers to prompts.
+
+    Args:
+        write: by the name of each model, what answers to rows.
+        tools: schemas of tools that may be called.
+        system: what stands before the conversation.
+    """
+    before = (Message("system", system),) if system else ()
+    rows = []
+    for prompt in prompts:
+        text, context = Conversation((*before, Message("user", prompt)), tuple(tools)).columns()
+        rows.append({"text": text, "text_pair": context})
+    columns = [answer(rows) for answer in write.values()]
+    answers = list(zip(*columns, strict=True))
+    title = f"Written by {run.id} ({run.recipe.method} on {run.recipe.data.source}) and its base model"
+    return SideBySide(title, list(write), list(prompts), answers, note)
+
+
+def _shown(answer: str) -> str:
+    return answer or NOTHING
+
+
+def _block(name: str, text: str) -> str:
+    lines = _shown(text).splitlines() or [""]
+    return "\n".join([f"{plain(name)}:", *(f"  {visible(line.expandtabs(4))}" for line in lines)])

@@ -1,0 +1,171 @@
+"""Losses of answers under a model with and without a change that counts from the last token before the answer on.
+
+What stands before is read once, as it is the same for both: its keys and values are kept, and only the few tokens of
+the answers are computed again. A model that cannot go on from kept keys and values reads everything each time; the
+numbers are the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from peft_lab.methods._shad_adapter import LowRank
+from peft_lab.methods._shad_rows import IGNORED, Row, padded
+from pluggy_specs import Task
+
+if TYPE_CHECKING:
+    import torch
+
+SAME = 0.05
+"""Mean difference of losses up to which going on from kept keys gives what reading everything gives: bf16 rounds."""
+TOKENS, ANSWERS, ROWS = 4096, 1024, 32
+"""Most tokens, answer tokens and rows of one pass, with padding."""
+AT_ONCE = 256
+"""Tokens whose logits are held in fp32 at a time."""
+
+
+@dataclass
+class Group:
+    """Rows of one pass, and what was read before their answers, where it is kept."""
+
+    rows: Sequence[Row]
+    kept: Any = None
+
+    @property
+    def sizes(self) -> list[int]:
+        """Tokens of the answers, without one that nothing stands before."""
+        return [len(row.ids) - max(1, row.border) for row in self.rows]
+
+
+class Passes:
+    """Runs a frozen model over groups of rows.
+
+    Args:
+        pad: a token to fill up with.
+    """
+
+    def __init__(self, model: torch.nn.Module, task: Task, adapter: LowRank, pad: int) -> None:
+        self.model, self.task, self.adapter, self.pad = model, task, adapter, pad
+        self.device = next(model.parameters()).device
+        named = inspect.signature(type(model).forward).parameters
+        self.last_only = {"logits_to_keep": 1} if "logits_to_keep" in named else {}
+        self.goes_on: bool | None = None
+        """Whether the model can go on from kept keys and values; None before it was tried."""
+
+    def read(self, group: Group) -> Group:
+        """Read what stands before the answers, unless it is kept or the model cannot go on from it."""
+        import torch
+
+        if self.goes_on is None:
+            self.goes_on = self._tried(Group(group.rows[:2]))
+        if group.kept is None and self.goes_on:
+            with torch.no_grad():
+                group.kept = self._before(group.rows)
+        return group
+
+    def losses(self, group: Group, *, changed: bool) -> torch.Tensor:
+        """Losses of all answer tokens of a group that was read, one row after another; with gradients where wanted."""
+        if group.kept is not None:
+            return self._going_on(group, changed)
+        import torch
+
+        batch = padded(group.rows, self.pad, self.device)
+        taught = batch["labels"] != IGNORED
+        # The token before the first answer token tells it, and so on: the last one tells nothing.
+        where = torch.zeros_like(taught, dtype=torch.float32)
+        where[:, :-1] = taught[:, 1:].float()
+        with self.adapter.added(where) if changed else nullcontext():
+            losses, _ = self.task.losses(self.task.outputs(self.model, batch), batch)
+        taught[:, 0] = False
+        return losses[taught]
+
+    def _before(self, rows: Sequence[Row]) -> Any:
+        """Keys and values of everything before the last token that stands before the answers; None for none."""
+        import torch
+
+        prompts = [row.ids[: max(0, row.border - 1)] for row in rows]
+        if not max(map(len, prompts)):
+            return None
+        ids, mask = self._filled(prompts, left=True)
+        cache = self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+            use_cache=True,
+            **self.last_only,
+        ).past_key_values
+        sizes = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
+        return cache, mask, sizes
+
+    def _going_on(self, group: Group, changed: bool) -> torch.Tensor:
+        import torch
+
+        cache, before, sizes = group.kept
+        ids, mask = self._filled([row.ids[max(0, row.border - 1) :] for row in group.rows], left=False)
+        fed, places = mask[:, 1:], torch.arange(ids.shape[1] - 1, device=self.device)
+        again = copy.copy(cache)  # what goes on appends to it, and would to the one that is kept
+        again.layers = [copy.copy(layer) for layer in cache.layers]
+        with self.adapter.added() if changed else nullcontext():
+            logits = self.model(
+                input_ids=ids[:, :-1],
+                attention_mask=torch.cat([before, fed], 1),
+                position_ids=sizes[:, None] + places[None],
+                past_key_values=again,
+                use_cache=True,
+            ).logits
+        return _cross_entropy(logits[fed.bool()], ids[:, 1:][fed.bool()])
+
+    def _filled(self, parts: Sequence[np.ndarray], *, left: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        width = max(map(len, parts))
+        ids = torch.full((len(parts), width), self.pad, dtype=torch.long)
+        mask = torch.zeros((len(parts), width), dtype=torch.long)
+        for at, part in enumerate(parts):
+            here = slice(width - len(part), width) if left else slice(0, len(part))
+            ids[at, here] = torch.from_numpy(part.astype(np.int64))
+            mask[at, here] = 1
+        return ids.to(self.device), mask.to(self.device)
+
+    def _tried(self, group: Group) -> bool:
+        """Whether going on from kept keys gives what reading everything gives."""
+        import torch
+
+        try:
+            with torch.no_grad():
+                whole = self.losses(group, changed=False)
+                group.kept = self._before(group.rows)
+                return group.kept is None or float((whole - self._going_on(group, False)).abs().mean()) <= SAME
+        except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError):
+            return False
+
+
+def grouped(rows: Sequence[Row], most: int = ROWS) -> Iterator[Group]:
+    """Rows in groups that one pass can hold, the longest first."""
+    waiting = sorted(rows, key=lambda row: len(row.ids), reverse=True)
+    at = 0
+    while at < len(waiting):
+        size = answers = 0
+        while at + size < len(waiting) and size < most:
+            answers = max(answers, len(waiting[at + size].answer))
+            if size and ((size + 1) * answers > ANSWERS or (size + 1) * len(waiting[at].ids) > TOKENS):
+                break
+            size += 1
+        yield Group(waiting[at : at + size])
+        at += size
+
+
+def _cross_entropy(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Losses in fp32, [token]."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    parts = zip(logits.split(AT_ONCE), wanted.split(AT_ONCE), strict=True)
+    return torch.cat([cross_entropy(some.float(), those, reduction="none") for some, those in parts])

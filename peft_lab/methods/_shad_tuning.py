@@ -1,0 +1,112 @@
+"""Tuning a change of a model lightly on some rows, and the losses of others before and after: what SHAD computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from peft_lab.methods._shad_adapter import LowRank
+from peft_lab.methods._shad_passes import Group, Passes, grouped
+from peft_lab.methods._shad_rows import Row
+from pluggy_specs import Task
+
+if TYPE_CHECKING:
+    import torch
+
+CLIP = 1.0
+KEPT_TOKENS = 16_384
+"""Tokens before answers whose keys and values are kept from step to step; others are read anew."""
+Change = Mapping[str, "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is tuned."""
+
+    steps: int
+    rate: float
+    rank: int
+    batch: int
+    upper: float
+    targets: str = "query-value"
+
+
+class Tuner:
+    """A frozen model of whose own tensors none changes, and a change beside it.
+
+    Args:
+        model: a base model in eval mode.
+        pad: a token to fill up with.
+        seed: of where the change starts.
+    """
+
+    def __init__(self, model: torch.nn.Module, task: Task, pad: int, effort: Effort, seed: int) -> None:
+        import torch
+
+        self.effort = effort
+        self.adapter = LowRank(model, effort.rank, effort.upper, effort.targets, torch.Generator().manual_seed(seed))
+        self.start = self.adapter.state()
+        self.passes = Passes(model, task, self.adapter, pad)
+
+    def tune(self, rows: Sequence[Row], draw: np.random.Generator) -> Change:
+        """Tune a fresh change on rows, the loss being that of answer tokens, and return it."""
+        import torch
+
+        self.adapter.load(self.start)
+        effort = self.effort
+        groups = list(grouped(rows, effort.batch))
+        optimizer = torch.optim.AdamW(self.adapter.parameters, lr=effort.rate, weight_decay=0.0)
+        order = _endless(len(groups), draw)
+        kept = 0
+        for step in range(effort.steps):
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = effort.rate * (1 - step / effort.steps)
+            group = groups[next(order)]
+            size = sum(len(row.ids) for row in group.rows)
+            keep = group.kept is not None or kept + size <= KEPT_TOKENS
+            kept += size if keep and group.kept is None else 0
+            here = self.passes.read(group if keep else Group(group.rows))
+            with torch.enable_grad():
+                loss = self.passes.losses(here, changed=True).mean()
+                loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.adapter.parameters, CLIP)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return self.adapter.state()
+
+    def losses(self, rows: Sequence[Row], *changes: Change) -> list[np.ndarray]:
+        """Losses of all answer tokens, one row after another: under the model as it was, and under each change."""
+        import torch
+
+        found: list[dict[int, np.ndarray]] = [{} for _ in range(1 + len(changes))]
+        with torch.no_grad():
+            for group in grouped(rows):
+                self.passes.read(group)
+                for at, change in enumerate((None, *changes)):
+                    if change is not None and (at == 1 or len(changes) > 1):
+                        self.adapter.load(change)
+                    flat = self.passes.losses(group, changed=change is not None).float().cpu().numpy()
+                    for row, part in zip(group.rows, np.split(flat, np.cumsum(group.sizes)[:-1]), strict=True):
+                        alone = len(row.answer) - len(part)  # a first token that nothing tells
+                        found[at][row.number] = np.concatenate([np.zeros(alone, np.float32), part])
+        return [np.concatenate([part[row.number] for row in rows]) for part in found]
+
+
+@contextmanager
+def tuner(model: torch.nn.Module, task: Task, pad: int, effort: Effort, seed: int) -> Iterator[Tuner]:
+    """A tuner whose hooks are gone when the block ends."""
+    made = Tuner(model, task, pad, effort, seed)
+    try:
+        yield made
+    finally:
+        made.adapter.remove()
+
+
+def _endless(many: int, draw: np.random.Generator) -> Iterator[int]:
+    """Numbers up to many, all of them in a random order, and again."""
+    while True:
+        yield from draw.permutation(many).tolist()

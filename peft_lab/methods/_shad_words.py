@@ -1,0 +1,82 @@
+"""What was found about roles, in words, and whether it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from peft_lab.methods._shad import CLEAR, Differences
+from peft_lab.methods._shad_rows import LEAST
+
+UNTRAINED = 0.8
+"""A base model whose loss on the answers is above this share of blind guessing knows too little."""
+FEW, MANY = 0.05, 0.95
+"""Shares of boilerplate beyond which roles tell little."""
+FORMAT = 0.1
+"""Share of answer tokens that stand in half of the answers, below which there is no format."""
+STEADY = 0.8
+"""Share of tokens, counting the clear ones only, that should get the same role from another sample."""
+
+
+def said_of(found: Differences) -> Iterator[str]:
+    """Notes for a card: what was found, then what speaks against trusting it."""
+    s = found.summary
+    again = "found again: " if found.again else ""
+    yield (
+        f"Roles {again}{s['reasoning']:,} of {s['tokens']:,} answer tokens are reasoning, the rest boilerplate, by "
+        f"shuffling {s['sample']} of {s['rows']:,} rows and tuning {s['steps']} steps beside {s['layers']}"
+        + ("" if found.again else f" ({s['seconds']:.0f} s)")
+    )
+    yield (
+        f"Tuning on shuffled answers changed the loss of boilerplate by {s['mean_boilerplate']:+.2f} and that of "
+        f"reasoning by {s['mean_reasoning']:+.2f} a token; {s['clear']:.0%} of the differences are clear of chance "
+        f"(above {CLEAR})"
+    )
+    if "control" in s:
+        yield from _of_control(s)
+    yield from doubts(s)
+
+
+def _of_control(s: dict[str, Any]) -> Iterator[str]:
+    shuffled, unshuffled = s["control"]["reasoning"]
+    yield (
+        f"Control: tuned on unshuffled answers the loss of reasoning changes by {unshuffled:+.2f}, on shuffled ones by "
+        f"{shuffled:+.2f}; another sample gives the same role to {s['agreement']['all']:.0%} of the tokens, and to "
+        f"{s['agreement']['clear']:.0%} of those with a clear difference"
+    )
+
+
+def doubts(s: dict[str, Any]) -> list[str]:
+    """What speaks against trusting roles, each in a sentence; none where nothing does."""
+    said = []
+    if s["loss"] > UNTRAINED * s["guess"]:
+        said.append(
+            f"Roles cannot be trusted: the base model hardly knows such answers (loss {s['loss']:.1f} a token, blind "
+            f"guessing {s['guess']:.1f}), so that tuning lowers the loss of everything"
+        )
+    share = 1 - s["reasoning"] / max(1, s["tokens"])
+    if s["shared"] < FORMAT:
+        said.append(
+            f"Roles say little: the answers share no format (only {s['shared']:.0%} of their tokens stand in half of "
+            "them)"
+        )
+    elif not FEW <= share <= MANY:
+        said.append(f"Roles say little: {share:.0%} of the answer tokens came out as boilerplate")
+    if s["sample"] < LEAST:
+        said.append(f"Roles rest on {s['sample']} shuffled rows; at least {LEAST} are wanted")
+    if "control" in s and s["control"]["reasoning"][0] <= s["control"]["reasoning"][1]:
+        said.append("Roles cannot be trusted: the loss of reasoning rises no more with shuffled answers than without")
+    if "agreement" in s and s["agreement"]["clear"] < STEADY:
+        said.append(f"Roles are unsteady: another sample agrees on {s['agreement']['clear']:.0%} of the clear ones")
+    return said
+
+
+def said_of_rule(rule: str, roles: np.ndarray, shared: float) -> Iterator[str]:
+    """The same for roles by a rule."""
+    how = "patterns" if rule == "regex" else "the frame of JSON"
+    yield f"Roles by {how}: {int(roles.sum()):,} of {len(roles):,} answer tokens are reasoning, the rest boilerplate"
+    share = 1 - float(roles.mean())
+    if not FEW <= share <= MANY:
+        yield f"Roles say little: {share:.0%} of the answer tokens came out as boilerplate"

@@ -1,0 +1,208 @@
+"""Parts of a sample as HTML: the prompt folded, the answer open with its tokens marked, a table that can be copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from peft_lab.present.style import BORDER, esc, number, plain
+from peft_lab.present.token_text import Chip, as_html, chips, one_line
+from peft_lab.views._token_marks import UNMARKED, Marking
+from peft_lab.views._token_reading import ROLE_NAMES, SPECIAL, Kept, Sample
+
+FRAME = 450
+"""Bytes of a block without its tokens, at most."""
+SHOWN_OF_PROMPT = 48
+"""Tokens at the end of a prompt, which stay open from where a line begins: what is answered mostly stands there."""
+FEWEST_OF_PROMPT = 8
+"""Template alone, such as the beginning of the assistant's turn, would say nothing."""
+NAMED = 4
+"""Tokens side by side with one mark whose numbers are told one by one."""
+LONGEST_RUN = 256
+TEXT = "font-family:monospace;white-space:pre-wrap;overflow-wrap:break-word;line-height:1.9;margin:2px 0"
+FRAMED = f"display:inline-block;line-height:1.4;border:1px solid {BORDER};border-radius:4px;padding:0 4px;font-size:90%"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Chips side by side that look the same: ``start`` to ``stop`` (excluded) are their tokens."""
+
+    start: int
+    stop: int
+    text: str
+    mark: int
+    strength: int
+    special: bool
+
+
+@dataclass(frozen=True)
+class Look:
+    """What all blocks of a page share. A ``lean`` page has no titles and solid lines only."""
+
+    kept: Kept
+    marking: Marking
+    lean: bool
+
+
+def runs_of(sample: Sample, marking: Marking, start: int, stop: int) -> Iterator[Run]:
+    """Chips of a part of a sample, neighbours that look the same put together; a special token stands alone."""
+    mark, strength = marking(sample)
+
+    def looks(one: Chip) -> tuple[int, int, int, int]:
+        marked = next((token for token in range(one.start, one.stop) if mark[token] != UNMARKED), one.start)
+        alone = one.start + 1 if sample.kind[marked] in SPECIAL else 0
+        return int(mark[marked]), int(strength[marked]), alone, (one.start - start) // LONGEST_RUN
+
+    for (number_of_mark, strong, alone, _), group in groupby(_chips(sample, start, stop), key=looks):
+        run = list(group)
+        text = "".join(one.text for one in run)
+        yield Run(run[0].start, run[-1].stop, text, number_of_mark, strong, alone > 0)
+
+
+def special(text: str) -> str:
+    """A special token, in a frame."""
+    return f'<span style="{FRAMED}">{as_html(text)}</span>'
+
+
+def tokens(count: int) -> str:
+    """``1 token``, ``1,200 tokens``."""
+    return f"{count:,} token{'s' * (count != 1)}"
+
+
+def answer_block(sample: Sample, start: int, stop: int, look: Look, room: int) -> str:
+    """What is learned, its tokens marked, as far as the room in bytes goes."""
+    html: list[str] = []
+    room, reached = room - FRAME, start
+    for run in runs_of(sample, look.marking, start, stop):
+        piece = _marked(sample, run, look)
+        room -= len(piece.encode())
+        if room < 0:
+            break
+        html.append(piece)
+        reached = run.stop
+    left = stop - reached
+    more = f"<div>… {left:,} more do not fit on this page: show the sample alone with --sample</div>" if left else ""
+    return _block("solid", f"answer, learned: {tokens(stop - start)}", _text("".join(html)) + more)
+
+
+def prompt_block(sample: Sample, start: int, stop: int, room: int) -> str:
+    """What is read only: its end, and before that what can be unfolded, as far back as the room in bytes goes."""
+    border = open_from(sample, start, stop)
+    end, room, _ = _backwards(sample, border, stop, room - 2 * FRAME)
+    folded = ""
+    if border > start:
+        early, room, lost = _backwards(sample, start, border, room)
+        missing = f"<div>the first {tokens(lost)} do not fit on this page</div>" if lost else ""
+        summary = f"{tokens(border - start)} before this … show all {stop - start:,}"
+        folded = f'<details><summary style="cursor:pointer">{summary}</summary>{missing}{_text(early)}</details>'
+    return _block("dashed", f"prompt, only read: {tokens(stop - start)}", folded + _text(end))
+
+
+def open_from(sample: Sample, start: int, stop: int) -> int:
+    """The first token of the part of a prompt that stays open: the whole prompt, or from where a line begins."""
+    earliest = stop - SHOWN_OF_PROMPT
+    if earliest <= start:
+        return start
+    begins = (
+        token for token in range(earliest, stop - FEWEST_OF_PROMPT + 1) if sample.pieces[token - 1].endswith("\n")
+    )
+    return next(begins, earliest)
+
+
+def table_block(sample: Sample, kept: Kept, room: int) -> str:
+    """Position, token and numbers of the learned tokens; plain cells, so that it is short and can be copied."""
+    columns = [(name, title) for name, title in _columns(kept) if not np.isnan(sample[name][sample.learned]).all()]
+    learned = np.flatnonzero(sample.learned).tolist()
+    names = ["position", "token", "kind", *(["role"] if kept.has_roles else []), *(title for _, title in columns)]
+    head = "".join(f"<th>{esc(name)}</th>" for name in names)
+    room -= FRAME + len(head.encode())
+    if not columns or not learned or room < 0:
+        return ""
+    texts = {one.start: one.text for _, start, stop in sample.blocks() for one in _chips(sample, start, stop)}
+    values = [sample[name] for name, _ in columns]
+    rows: list[str] = []
+    for token in learned:
+        cells = [f"{token}", one_line(texts.get(token, "″")), "special" if sample.kind[token] in SPECIAL else "text"]
+        cells += [ROLE_NAMES.get(int(sample.role[token]), "")] if kept.has_roles else []
+        cells += [number(float(column[token])) for column in values]
+        rows.append(f"<tr>{''.join(f'<td>{esc(cell)}</td>' for cell in cells)}</tr>")
+        room -= len(rows[-1].encode())
+        if room < 0:
+            rows.pop()
+            break
+    left = len(learned) - len(rows)
+    more = f"<div>{tokens(left)} more do not fit on this page; the run's artifacts have all</div>" if left else ""
+    return (
+        f'<details><summary style="cursor:pointer">table of the {tokens(len(learned))}, to copy</summary>'
+        '<div style="overflow-x:auto"><table cellpadding="3" style="font-family:monospace">'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{more}</details>"
+    )
+
+
+def _marked(sample: Sample, run: Run, look: Look) -> str:
+    text = special(run.text) if run.special else as_html(run.text, breaks=not look.lean)
+    if run.mark == UNMARKED:
+        return text
+    mark = look.marking.marks[run.mark]
+    opening, closing = mark.opening(run.strength, look.lean)
+    if not look.lean:
+        title = one_line(f"{mark.name}: {_numbers(sample, run, look.kept)}")
+        opening = f'{opening[:-1]} title="{esc(title)}">'
+    return f"{opening}{text}{closing}"
+
+
+def _numbers(sample: Sample, run: Run, kept: Kept) -> str:
+    """The numbers of the tokens of a run: one by one, or from the lowest to the highest."""
+    count = run.stop - run.start
+    if count == 1:
+        return _told(sample, run.start, kept)
+    shown = _chips(sample, run.start, run.stop)
+    if len(shown) == count <= NAMED:
+        return "; ".join(f"{one.text}  {_told(sample, one.start, kept)}" for one in shown)
+    said = [tokens(count)]
+    for name, title in _columns(kept):
+        values = sample[name][run.start : run.stop]
+        if not np.isnan(values).all():
+            said.append(f"{title} {number(float(np.nanmin(values)))} to {number(float(np.nanmax(values)))}")
+    return ", ".join(said)
+
+
+def _told(sample: Sample, token: int, kept: Kept) -> str:
+    known = ((title, float(sample[name][token])) for name, title in _columns(kept))
+    return ", ".join(f"{title} {number(value)}" for title, value in known if not np.isnan(value))
+
+
+def _columns(kept: Kept) -> list[tuple[str, str]]:
+    before, after = (plain(name) for name in kept.names)
+    return [("ld", "LD"), ("weight", "weight"), ("before", f"loss {before}"), ("after", f"loss {after}")]
+
+
+def _chips(sample: Sample, start: int, stop: int, marks: bool = True) -> list[Chip]:
+    found = chips(sample.pieces[start:stop], marks)
+    return [Chip(one.start + start, one.stop + start, one.text) for one in found]
+
+
+def _backwards(sample: Sample, start: int, stop: int, room: int) -> tuple[str, int, int]:
+    """The last chips of a part of a prompt that fit; what room is left; how many tokens do not fit."""
+    html: list[str] = []
+    reached = stop
+    for one in reversed(_chips(sample, start, stop, marks=False)):
+        piece = special(one.text) if sample.kind[one.start] in SPECIAL else as_html(one.text, breaks=False)
+        room -= len(piece.encode())
+        if room < 0:
+            break
+        html.append(piece)
+        reached = one.start
+    return "".join(reversed(html)), room, reached - start
+
+
+def _text(html: str) -> str:
+    return f'<div dir="auto" style="{TEXT}">{html}</div>' if html else ""
+
+
+def _block(line: str, label: str, inside: str) -> str:
+    style = f"margin:6px 0;border-left:3px {line} {BORDER};padding:0 0 0 10px"
+    return f'<div style="{style}"><div style="font-size:90%">{label}</div>{inside}</div>'

@@ -1,0 +1,55 @@
+"""Samples as plain text, for terminals: marked tokens stand in brackets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from peft_lab.present.token_text import chips
+from peft_lab.views._token_blocks import open_from, runs_of, tokens
+from peft_lab.views._token_marks import UNMARKED, Mark, Marking
+from peft_lab.views._token_pages import headline
+from peft_lab.views._token_reading import Kept, Sample
+
+OPEN, CLOSE = "⟦", "⟧"
+MOST_CHARACTERS = 20_000
+
+
+def lines(numbers: Sequence[int], kept: Kept, marking: Marking) -> str:
+    """The samples of these numbers, with the ends of their prompts."""
+    bracketed = [mark for mark in marking.marks if _bracketed(mark)]
+    legend = ", ".join(f"{OPEN}{mark.sign}{mark.name}{CLOSE}" for mark in bracketed)
+    rest = ", ".join(mark.name for mark in marking.marks if mark not in bracketed)
+    found = [f"Marked: {legend}; not marked: {rest}." if rest and legend else f"Marked: {legend}." if legend else ""]
+    for at in numbers:
+        name, said = headline(at, kept)
+        parts = [f"{name} · {said}"]
+        for learned, start, stop in kept.samples[at].blocks():
+            if learned:
+                parts.append(f"answer: {_answer(kept.samples[at], marking, start, stop)}")
+            else:
+                parts.append(f"prompt: {_prompt(kept.samples[at], start, stop)}")
+        found.append("\n".join(parts))
+    text = "\n\n".join(part for part in found if part)
+    if len(text) > MOST_CHARACTERS:
+        text = f"{text[:MOST_CHARACTERS]}\n… {len(text) - MOST_CHARACTERS:,} more characters: show one with --sample"
+    return text
+
+
+def _bracketed(mark: Mark) -> bool:
+    """Of two roles one is enough; a change has a sign for each direction."""
+    return bool(mark.sign) or mark.line == "solid"
+
+
+def _answer(sample: Sample, marking: Marking, start: int, stop: int) -> str:
+    said = []
+    for run in runs_of(sample, marking, start, stop):
+        mark = marking.marks[run.mark] if run.mark != UNMARKED else None
+        text = run.text.replace("·", " ")
+        said.append(f"{OPEN}{mark.sign}{text}{CLOSE}" if mark and _bracketed(mark) else text)
+    return "".join(said).replace(CLOSE + OPEN, "")
+
+
+def _prompt(sample: Sample, start: int, stop: int) -> str:
+    early = open_from(sample, start, stop)
+    before = f"({tokens(early - start)} before this) … " if early > start else ""
+    return before + "".join(chip.text for chip in chips(sample.pieces[early:stop], marks=False))

@@ -1,0 +1,144 @@
+"""How tokens are marked: two channels for what a token is, the strength of the tint for how much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from peft_lab.errors import BadOption
+from peft_lab.present.style import TINTS
+from peft_lab.views._token_reading import Kept, Sample
+
+ALPHAS = (0.12, 0.2, 0.28, 0.36, 0.45)
+"""Tints from weak to strong; above .45 text on a dark page would be hard to read."""
+MIDDLE = 2
+NATS = (0.1, 0.5, 1.5, 4.0)
+"""Where a difference of losses counts as more, the same in every picture so that pictures can be compared."""
+SAME = 0.05
+"""A change of loss, in nats, that counts as none."""
+UNMARKED = -1
+LD = (
+    "|LD|. LD is how far the loss of a token moves when a copy of the model learns answers that were shuffled among "
+    "the prompts: up for reasoning, down for boilerplate, which repeats from answer to answer"
+)
+LOSS = "the loss that is left after training"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a token can be. The line and the sign say it where there is no colour."""
+
+    name: str
+    colour: str
+    line: str
+    sign: str = ""
+
+    def opening(self, strength: int, lean: bool = False) -> tuple[str, str]:
+        """The tags around a token; ``lean`` is for pages that would be too long: only solid lines are drawn."""
+        colour = background(self.colour, strength)
+        if lean:
+            tag = "u" if self.line == "solid" else "tt"
+            return f'<{tag} style="background:{colour}">', f"</{tag}>"
+        line = f";border-bottom:2px {self.line};padding-bottom:2px" if self.line else ""
+        return f'<span style="background:{colour}{line}">', "</span>"
+
+
+@dataclass(frozen=True)
+class Marking:
+    """The marks of a picture, what gives them their strength, and which token has which."""
+
+    marks: tuple[Mark, ...]
+    about: str
+    edges: tuple[float, ...]
+    unit: str
+    strength: Callable[[Sample], np.ndarray]
+    number: Callable[[Sample], np.ndarray]
+
+    def __call__(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """For each token the number of its mark, or -1, and its strength from 0 to 4."""
+        number = self.number(sample)
+        number = np.where(sample.learned & (number < len(self.marks)), number, UNMARKED)
+        if not self.edges:
+            return number, np.full(len(number), MIDDLE)
+        return number, np.digitize(np.nan_to_num(self.strength(sample), nan=0.0, posinf=np.inf), self.edges)
+
+    @property
+    def steps(self) -> dict[int, str]:
+        """The strengths that are used, and what each means."""
+        if not self.edges:
+            return {MIDDLE: "like this"}
+        low, *_, high = edges = [f"{edge:.3g}" for edge in self.edges]
+        between = [f"{one} to {other}" for one, other in pairwise(edges)]
+        return dict(enumerate((f"below {low}", *between, f"from {high}{self.unit and ' '}{self.unit}")))
+
+
+def background(colour: str, strength: int) -> str:
+    """A tint as ``#rrggbbaa``: the shortest form, and a page may hold thousands."""
+    return f"{TINTS[colour]}{round(255 * ALPHAS[strength]):02x}".lower()
+
+
+ROLE_MARKS = (Mark("boilerplate", "orange", "dotted"), Mark("reasoning", "blue", "solid"))
+"""At the places that are the numbers of the roles."""
+CHANGE_MARKS = (Mark("loss fell", "green", "dotted", "▼"), Mark("loss rose", "vermilion", "solid", "▲"))
+LOSS_MARKS = (Mark("loss", "purple", ""),)
+
+
+def marking(kept: Kept, by: str, run: str) -> Marking:
+    """How the tokens of a run are marked, by ``role``, ``ld``, ``weight``, ``loss`` or ``change``.
+
+    ``auto`` is the most telling that is known: LD, weight or role, and without roles the change of loss or the loss.
+
+    Raises:
+        BadOption: the run does not know what was asked for.
+    """
+    known = [name for name in ("ld", "weight") if kept.has_roles and kept.knows(name)]
+    known += ["role"] if kept.has_roles else []
+    known += ["change"] if kept.knows("before") and kept.knows("after") else []
+    known += ["loss"] if kept.knows("after") else []
+    if by == "auto":
+        by = known[0] if known else "loss"
+    elif by not in known:
+        nothing = {"ld": "LD", "weight": "weight", "role": "role"}.get(by, "loss")
+        raise BadOption(f"{run} knows no {nothing} of its tokens", f"--by {', '.join(known)}" if known else "", "by")
+    if by == "change":
+        return change(kept)
+    if by == "role":
+        return Marking(ROLE_MARKS, "the same for all", (), "", _role, _role)
+    if by == "ld":
+        return Marking(ROLE_MARKS, LD, NATS, "nats", lambda s: np.abs(s["ld"]), _role)
+    if by == "loss":
+        marks, number = (ROLE_MARKS, _role) if kept.has_roles else (LOSS_MARKS, _known_loss)
+        return Marking(marks, LOSS, NATS, "nats", lambda s: s["after"], number)
+    weights = kept.all("weight")
+    largest = float(np.max(weights[np.isfinite(weights)])) or 1.0
+    edges = tuple(largest * part / 5 for part in range(1, 5))
+    about = f"the weight of a token while training, in fifths of the largest, {largest:.3g}"
+    return Marking(ROLE_MARKS, about, edges, "", lambda s: s["weight"], _role)
+
+
+def change(kept: Kept) -> Marking:
+    """Marks for the change from ``before`` to ``after``."""
+    before, after = kept.names
+    about = f"the change of loss from {before} to {after}; no mark where it is less than {SAME} nats"
+    return Marking(CHANGE_MARKS, about, NATS, "nats", lambda s: np.abs(_change(s)), _direction)
+
+
+def _change(sample: Sample) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(sample["after"] - sample["before"])
+
+
+def _direction(sample: Sample) -> np.ndarray:
+    moved = np.nan_to_num(_change(sample), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return np.where(np.abs(moved) < SAME, UNMARKED, (moved > 0).astype(int))
+
+
+def _role(sample: Sample) -> np.ndarray:
+    return sample.role
+
+
+def _known_loss(sample: Sample) -> np.ndarray:
+    return np.where(np.isfinite(sample["after"]), 0, UNMARKED)

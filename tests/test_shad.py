@@ -1,0 +1,392 @@
+"""SHAD: answers change places, the base model stays, and the signs of LD are those of the roles."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from shad_toy import BORDER, DIGITS, FRAME, PAD, ROLES, Context, answer, rows, taught, untaught
+
+from peft_lab.errors import MethodRefused
+from peft_lab.host import Host
+from peft_lab.methods import _shad, _shad_tuning
+from peft_lab.methods._roles_by_rule import roles_by_rule
+from peft_lab.methods._shad import Settings, find_differences
+from peft_lab.methods._shad_passes import Group, Passes
+from peft_lab.methods._shad_rows import Row, deranged, padded, rows_of, sample_size, shared_by, shuffled
+from peft_lab.methods._shad_tuning import Effort, tuner
+from peft_lab.methods._shad_words import doubts, said_of
+from peft_lab.testing.tiny import tiny_causal_model
+
+EFFORT = Effort(steps=60, rate=1e-2, rank=8, batch=8, upper=1.0)
+
+
+@pytest.fixture(autouse=True)
+def cache_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("PEFT_LAB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights(model: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def settings(effort: Effort = EFFORT, **more) -> Settings:
+    return Settings(**{"rows": 40, "effort": effort, "seed": 0, "control": False, **more})
+
+
+def by_role(found: _shad.Differences) -> tuple[float, float]:
+    roles = np.tile(ROLES, len(found.rows))
+    return float(found.ld[roles == 0].mean()), float(found.ld[roles == 1].mean())
+
+
+# --- who gets whose answer --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("many", [2, 3, 7, 40])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_row_keeps_its_answer_and_no_answer_is_lost(many, seed):
+    whose = deranged([str(i).encode() for i in range(many)], np.random.default_rng(seed))
+    assert sorted(whose) == list(range(many))
+    assert (whose != np.arange(many)).all()
+
+
+def test_equal_answers_do_not_meet_where_that_can_be_helped():
+    answers = [b"a"] * 5 + [b"b"] * 3 + [b"c"] * 2
+    for seed in range(20):
+        whose = deranged(answers, np.random.default_rng(seed))
+        assert sorted(whose) == list(range(10))
+        assert all(answers[i] != answers[j] for i, j in enumerate(whose))
+
+
+def test_where_it_cannot_be_helped_as_few_meet_as_can_be():
+    answers = [b"a"] * 7 + [b"b"] * 3
+    whose = deranged(answers, np.random.default_rng(0))
+    assert (whose != np.arange(10)).all()
+    assert sum(answers[i] == answers[j] for i, j in enumerate(whose)) == 4  # seven of them share three others
+
+
+def test_the_order_is_drawn_from_the_seed():
+    answers = [str(i).encode() for i in range(30)]
+    first, again, other = (deranged(answers, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_all_the_same_answers_are_refused():
+    with pytest.raises(MethodRefused, match="all answers are the same"):
+        deranged([b"a"] * 4, np.random.default_rng(0))
+
+
+def test_prompts_stay_and_answers_move_whole():
+    before = rows(12, 0)
+    after = shuffled(before, np.random.default_rng(0), longest=100)
+    assert [row.ids[: row.border].tolist() for row in after] == [row.ids[:BORDER].tolist() for row in before]
+    assert Counter(r.answer.tobytes() for r in after) == Counter(r.answer.tobytes() for r in before)
+    assert all(a.answer.tobytes() != b.answer.tobytes() for a, b in zip(after, before, strict=True))
+
+
+def test_a_pair_that_is_too_long_loses_the_beginning_of_its_prompt():
+    short = Row(0, np.array([1, 5, 6, 7, 20, 21], dtype=np.int32), 4)
+    long = Row(1, np.array([1, 9, 22, 23, 24, 25, 3], dtype=np.int32), 2)
+    joined, _ = shuffled([short, long], np.random.default_rng(0), longest=7)
+    assert joined.ids.tolist() == [6, 7, 22, 23, 24, 25, 3]
+    assert joined.border == 2
+    joined, _ = shuffled([short, long], np.random.default_rng(0), longest=3)
+    assert joined.ids.tolist() == [7, 22, 23, 24, 25, 3]  # one token has to stand before an answer
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "size"),
+    [(2, None, 2), (20, None, 20), (500, None, 32), (3201, None, 33), (500, 48, 48), (9, 48, 9)],
+)
+def test_sample_size(there, wanted, size):
+    assert sample_size(there, wanted) == size
+
+
+def test_one_row_is_refused():
+    with pytest.raises(MethodRefused, match="no other to change answers with"):
+        sample_size(1, None)
+
+
+def test_rows_are_read_from_batches_padded_on_either_side():
+    known = rows(3, 0)
+    right = padded(known, PAD, torch.device("cpu"))
+    left = {
+        name: torch.nn.functional.pad(v, (4, 0), value=-100 if name == "labels" else 0)
+        for name, v in right.items()
+        if name != "row"
+    }
+    for batch in (right, {**left, "row": right["row"]}):
+        for a, b in zip(rows_of([batch]), known, strict=True):
+            assert (a.number, a.border, a.ids.tolist()) == (b.number, b.border, b.ids.tolist())
+
+
+# --- differences ------------------------------------------------------------------------------------------------------
+
+
+def test_signs_on_a_model_that_copies():
+    context = Context(taught(), rows(120, 1))
+    found = find_differences(context, settings())
+    boilerplate, reasoning = by_role(found)
+    assert boilerplate < -0.1 < 0 < 1 < reasoning
+    roles = np.tile(ROLES, 120)
+    assert (found.roles[roles == 0] == 0).mean() > 0.9
+    assert (found.roles[roles == 1] == 1).mean() > 0.97
+
+
+def test_shuffling_is_what_raises_the_loss_of_reasoning():
+    """The sign alone is no proof: losses near zero go up and down with any tuning."""
+    for seed in (0, 1):
+        context = Context(taught(), rows(120, 1))
+        shuffled_one, unshuffled = find_differences(context, settings(seed=seed, control=True)).summary["control"][
+            "reasoning"
+        ]
+        assert shuffled_one > unshuffled + 0.5
+        train = context.train
+        with tuner(taught(), context.task, PAD, EFFORT, seed) as tuned:
+            before, after = tuned.losses(train, tuned.tune(train[:40], np.random.default_rng(seed)))
+        content = np.tile(ROLES, 120) == 1
+        assert float((after - before)[content].mean()) < shuffled_one
+
+
+def test_the_base_model_is_bit_for_bit_as_before():
+    context = Context(taught(), rows(40, 1))
+    before = weights(context.model)
+    with tuner(context.model, context.task, PAD, EFFORT, 0) as tuned:
+        tuned.losses(context.train, tuned.tune(context.train, np.random.default_rng(0)))
+    assert weights(context.model) == before
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in context.model.modules())
+    assert all(p.grad is None and not p.requires_grad for p in context.model.parameters())
+
+
+def test_nothing_tuned_means_no_difference_and_all_boilerplate():
+    found = find_differences(Context(taught(), rows(40, 1)), settings(Effort(0, 1e-3, 8, 8, 1.0)))
+    assert not found.ld.any()
+    assert not found.roles.any()
+
+
+def test_losses_are_those_of_the_task():
+    context = Context(taught(), rows(20, 3))
+    found = find_differences(context, settings())
+    (batch,) = (padded(context.train, PAD, context.device),)
+    usual = context.task.outputs(context.model, batch)[..., 0]
+    assert torch.allclose(usual[batch["labels"] != -100], torch.from_numpy(found.before), atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2", "qwen3"])
+def test_going_on_from_kept_keys_gives_what_reading_everything_gives(family, tmp_path):
+    """Rows of unequal length, so that prompts and answers are both padded."""
+    from transformers import AutoModelForCausalLM
+
+    model = (
+        AutoModelForCausalLM.from_pretrained(tiny_causal_model(tmp_path / family, family)).eval().requires_grad_(False)
+    )
+    draw = np.random.default_rng(0)
+    made = [Row(n, draw.integers(6, 400, 12 + 5 * n).astype(np.int32), 3 + 4 * n) for n in range(4)]
+    task = Host(entry_points=False).find("tasks", "causal")()
+    with tuner(model, task, PAD, Effort(6, 1e-2, 4, 2, 1.0), 0) as tuned:
+        change = tuned.tune(made, np.random.default_rng(1))
+        assert tuned.passes.goes_on
+        before, after = tuned.losses(made, change)
+        whole = Passes(model, task, tuned.adapter, PAD)
+        whole.goes_on = False
+        tuned.passes = whole
+        again_before, again_after = tuned.losses(made, change)
+    assert np.abs(after - before).max() > 0.01
+    np.testing.assert_allclose(before, again_before, atol=2e-4)
+    np.testing.assert_allclose(after, again_after, atol=2e-4)
+
+
+def test_a_model_that_cannot_go_on_is_tuned_all_the_same(monkeypatch):
+    few = settings(Effort(steps=3, rate=1e-2, rank=8, batch=8, upper=1.0))
+    found = find_differences(Context(taught(), rows(60, 1)), few)
+    monkeypatch.setattr(Passes, "_before", lambda self, rows: (_ for _ in ()).throw(TypeError("no cache")))
+    monkeypatch.setattr(_shad, "load", lambda key: None)
+    again = find_differences(Context(taught(), rows(60, 1)), few)
+    assert found.summary["goes_on"] and not again.summary["goes_on"]
+    assert np.abs(found.ld).max() > 0.05
+    np.testing.assert_allclose(found.ld, again.ld, atol=1e-2)
+
+
+def test_a_change_beside_the_upper_layers_only():
+    context = Context(taught(), rows(20, 1))
+    with tuner(context.model, context.task, PAD, Effort(1, 1e-3, 4, 8, 0.5), 0) as tuned:
+        assert tuned.adapter.about == "the upper 1 of 2 layers"
+        assert tuned.adapter.tensors and all(".h.1." in name for name in tuned.adapter.tensors)
+
+
+def test_rows_of_one_group_do_not_change_each_other():
+    context = Context(taught(), rows(9, 5))
+    with tuner(context.model, context.task, PAD, EFFORT, 0) as tuned:
+        change = tuned.tune(context.train, np.random.default_rng(0))
+        _, together = tuned.losses(context.train, change)
+        alone = np.concatenate([tuned.losses([row], change)[1] for row in context.train])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_a_group_holds_no_more_than_it_may():
+    made = [Row(n, np.ones(300 + n, dtype=np.int32), 200) for n in range(40)]
+    groups = list(_shad_tuning.grouped(made))
+    assert sorted(row.number for g in groups for row in g.rows) == list(range(40))
+    assert all(len(g.rows) * max(len(r.answer) for r in g.rows) <= 1024 or len(g.rows) == 1 for g in groups)
+    assert all(isinstance(g, Group) and g.sizes == [len(r.answer) for r in g.rows] for g in groups)
+
+
+# --- found again ------------------------------------------------------------------------------------------------------
+
+
+def test_found_again_without_tuning(monkeypatch):
+    first = find_differences(Context(taught(), rows(40, 1)), settings())
+    monkeypatch.setattr(_shad_tuning.Tuner, "tune", lambda *_: pytest.fail("tuned again"))
+    again = find_differences(Context(taught(), rows(40, 1)), settings())
+    assert again.again and not first.again
+    assert np.array_equal(first.ld, again.ld)
+    assert again.change.keys() == first.change.keys()
+    assert "found again" in next(iter(said_of(again)))
+
+
+@pytest.mark.parametrize("what", ["model", "rows", "settings"])
+def test_what_decides_roles_is_part_of_the_key(what):
+    find_differences(Context(taught(), rows(40, 1)), settings())
+    model, table, chosen = taught(), rows(40, 1), settings()
+    if what == "model":
+        model.transformer.h[0].ln_1.weight.data[0] += 1e-3
+    elif what == "rows":
+        table[7] = Row(
+            7, np.where(table[7].ids == table[7].ids[1], 5 + table[7].ids % 3, table[7].ids).astype(np.int32), BORDER
+        )
+    else:
+        chosen = settings(seed=1)
+    assert not find_differences(Context(model, table), chosen).again
+
+
+def test_a_damaged_file_is_made_anew(tmp_path):
+    find_differences(Context(taught(), rows(40, 1)), settings())
+    (file,) = (tmp_path / "cache" / "roles").iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    assert not find_differences(Context(taught(), rows(40, 1)), settings()).again
+    assert find_differences(Context(taught(), rows(40, 1)), settings()).again
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("PEFT_LAB_CACHE", str(tmp_path / "file"))
+    assert len(find_differences(Context(taught(), rows(40, 1)), settings()).ld)
+
+
+# --- whether to trust them --------------------------------------------------------------------------------------------
+
+
+def doubted(model, train, **more) -> str:
+    return " / ".join(doubts(find_differences(Context(model, train), settings(**more)).summary))
+
+
+def test_nothing_speaks_against_a_model_that_copies():
+    assert doubted(taught(), rows(80, 1), control=True) == ""
+
+
+def test_an_untrained_model_is_told_of():
+    assert "hardly knows such answers" in doubted(untaught(), rows(80, 1))
+
+
+def test_answers_without_a_format_are_told_of():
+    draw = np.random.default_rng(0)
+    loose = [
+        Row(n, np.concatenate([[1, 5, 2], draw.permutation(range(100 * n, 100 * n + 8))]).astype(np.int32), 3)
+        for n in range(40)
+    ]
+    assert shared_by(loose) == 0
+    assert shared_by(rows(40, 0)) > 0.5
+    summary = find_differences(Context(taught(), rows(40, 1)), settings()).summary
+    assert any("share no format" in one for one in doubts({**summary, "shared": shared_by(loose)}))
+
+
+def test_few_rows_are_told_of():
+    assert "rest on 8 shuffled rows" in doubted(taught(), rows(8, 1), rows=None)
+
+
+def test_a_control_that_fails_is_told_of():
+    summary = find_differences(Context(taught(), rows(60, 1)), settings(control=True)).summary
+    assert not [one for one in doubts(summary) if "rises no more" in one]
+    turned = {**summary, "control": {**summary["control"], "reasoning": summary["control"]["reasoning"][::-1]}}
+    assert [one for one in doubts(turned) if "rises no more" in one]
+    assert summary["agreement"]["clear"] > 0.9
+    assert any("unsteady" in one for one in doubts({**summary, "agreement": {"all": 0.6, "clear": 0.6}}))
+
+
+# --- roles by rules ---------------------------------------------------------------------------------------------------
+
+
+class Letters:
+    """Each character is a token."""
+
+    all_special_ids = (0,)
+
+    def decode(self, ids, **_):
+        return "".join(chr(one) for one in ids)
+
+
+def told(*texts: str) -> list[Row]:
+    return [Row(n, np.array([65, *map(ord, text), 0], dtype=np.int32), 1) for n, text in enumerate(texts)]
+
+
+def reasoning(text: str, roles: np.ndarray) -> str:
+    return "".join(c if role else "_" for c, role in zip(text, roles, strict=False))
+
+
+def test_the_frame_of_json():
+    texts = (
+        '{"name": "go_to", "arguments": {"city": "Kyo{}to", "days": 3}}',
+        '{"name": "stay", "arguments": {"ok": true}}',
+        '{"name": "wait", "arguments": {}}',
+    )
+    first, second, third = roles_by_rule(Letters(), told(*texts), "json")
+    assert reasoning(texts[0], first) == "..........go_to..................city....Kyo{}to....days...3..".replace(
+        ".", "_"
+    )
+    assert reasoning(texts[1], second) == "..........stay..................ok...true..".replace(".", "_")
+    assert reasoning(texts[2], third) == "..........wait...................".replace(".", "_")
+    assert first[-1] == 0  # the token that ends a turn
+
+
+def test_a_key_that_most_answers_have_is_frame():
+    texts = [f'{{"city": "{city}"}}' for city in ("Lima", "Oslo", "Rome")]
+    for text, roles in zip(texts, roles_by_rule(Letters(), told(*texts), "json"), strict=True):
+        assert reasoning(text, roles).replace("_", "") == text[10:14]
+
+
+def test_patterns():
+    text = "Thought: go\nAction: find"
+    (roles,) = roles_by_rule(Letters(), told(text), "regex")
+    assert reasoning(text, roles) == "________ go________ find"
+    (roles,) = roles_by_rule(Letters(), told(text), "regex", [r"go|find"])
+    assert reasoning(text, roles) == "Thought: __\nAction: ____"
+
+
+@pytest.mark.parametrize(
+    ("rule", "patterns", "said"),
+    [("json", (), "no answer is JSON"), ("regex", ("x+",), "matches a pattern"), ("regex", ("(",), "no regular")],
+)
+def test_rules_that_find_nothing_are_refused(rule, patterns, said):
+    with pytest.raises(MethodRefused, match=said):
+        roles_by_rule(Letters(), told("plain words"), rule, patterns)
+
+
+def test_the_toy_is_what_it_says():
+    digits = np.array([4, 5, 6, 7])
+    made = answer(digits, FRAME)
+    assert (np.isin(made, DIGITS) == (ROLES == 1)).all()
