@@ -37,6 +37,8 @@ class Asked:
     data: str
     kind: str = "csv"
     epochs: float = 3
+    task: str | None = None
+    metric: str | None = None
     per_label: int | None = None
     """Training rows of each label, the same for all methods; smaller sets are parts of larger ones."""
 
@@ -46,16 +48,16 @@ class Asked:
         need(train, test)
         if self.per_label:
             train = few(train, self.per_label)
-        return DataSpec(source=str(train), test=str(test))
+        return DataSpec(source=str(train), test=str(test), task=self.task, metric=self.metric)
 
 
 TASKS = {
     "banking77": Asked("banking77"),
     "banking77-100": Asked("banking77", per_label=100),
     "banking77-10": Asked("banking77", epochs=10, per_label=10),
-    "cola": Asked("cola"),
+    "cola": Asked("cola", metric="matthews"),
     "mrpc": Asked("mrpc", epochs=5),
-    "sts": Asked("sts"),
+    "sts": Asked("sts", task="regression"),
     "wnut17": Asked("wnut17", kind="conll"),
 }
 Row = dict[str, Any]
@@ -194,23 +196,32 @@ def few(train: Path, per_label: int) -> Path:
 def table(rows: Iterable[Row], tasks: Iterable[str]) -> str:
     """For each task and method the scores over seeds, at the learning rate that was chosen on validation."""
     lines = [
-        "| task | method | score | test, mean ± sd | seeds | learning rate | trainable |",
-        "|---|---|---|---|---|---|--:|",
+        "| task | method | score | test, mean ± sd | seeds | over `full`, by seed | learning rate | trainable |",
+        "|---|---|---|---|---|---|---|--:|",
     ]
     for task in tasks:
         own = [row for row in rows if row.get("task", "banking77") == task]
-        for method in dict.fromkeys(row["method"] for row in own):
-            these = [row for row in own if row["method"] == method]
-            score = these[0].get("headline", "accuracy")
-            rate = chosen_rate(rows, task, method)
-            first = next(row for row in these if row["seed"] == 0 and row["learning_rate"] == rate)
-            same = sorted((row for row in these if row["learning_rate"] == rate), key=lambda row: row["seed"])
-            each = ", ".join(f"{row['seed']}: {row['test'][score]:.4f}" for row in same)
-            mean = spread([row["test"][score] for row in same])
-            lines.append(
-                f"| {task} | {method} | {score} | {mean} | {each} | {rate:.2g} | {first['cost']['trainable']:,} |"
-            )
+        methods = list(dict.fromkeys(row["method"] for row in own))
+        full = by_seed(own, task, "full") if "full" in methods else {}
+        for method in methods:
+            found = by_seed(own, task, method)
+            first = found[0]
+            name = first.get("headline", "accuracy")
+            score = {seed: row["test"][name] for seed, row in sorted(found.items())}
+            each = ", ".join(f"{value:.4f}" for value in score.values())
+            over = [value - full[seed]["test"][name] for seed, value in score.items() if seed in full]
+            apart = "" if method == "full" else ", ".join(f"{one:+.3f}" for one in over)
+            cells = [task, method, name, spread(list(score.values())), each, apart]
+            cells += [f"{first['learning_rate']:.2g}", f"{first['cost']['trainable']:,}"]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def by_seed(rows: Iterable[Row], task: str, method: str) -> dict[int, Row]:
+    """The rows of a method with the learning rate that was chosen on validation."""
+    rows = list(rows)
+    rate = chosen_rate(rows, task, method)
+    return {row["seed"]: row for row in rows if row["method"] == method and row["learning_rate"] == rate}
 
 
 if __name__ == "__main__":

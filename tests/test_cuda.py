@@ -54,7 +54,8 @@ def test_auto_takes_the_gpu_and_says_which(lab):
     assert about["name"] == torch.cuda.get_device_name()
     assert about["memory"] == torch.cuda.get_device_properties(0).total_memory
     assert about["tf32"] in (True, False)
-    assert run.metrics["test"]["accuracy"] > 0.6
+    there, here = run.metrics["test"]["loss"], lab.train("bitfit", batch_size=8, device="cpu").metrics["test"]["loss"]
+    assert there == pytest.approx(here, abs=0.05)
 
 
 def test_cpu_may_be_asked_for_all_the_same(lab):
@@ -161,6 +162,7 @@ def test_memory_is_given_back_between_runs(lab):
     def left():
         lab.train("full", device="cuda", max_steps=4, batch_size=8)
         gc.collect()
+        torch._C._cuda_clearCublasWorkspaces()  # cuBLAS keeps them for the whole process: 64 MiB on a Hopper chip
         give_back()
         return torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
 

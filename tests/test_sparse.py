@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from types import SimpleNamespace
 
 import datasets
@@ -15,7 +16,7 @@ from peft_lab.host import Host
 from peft_lab.keeping.merging import merge
 from peft_lab.methods._calibration import frozen_weights
 from peft_lab.methods._importance import importance
-from peft_lab.methods._selection import select, units_along
+from peft_lab.methods._selection import select, select_evenly, units_along
 from peft_lab.methods._sensitivity import squared_gradients
 from peft_lab.methods.sparse import Sparse
 from peft_lab.run import WEIGHTS
@@ -215,6 +216,39 @@ def test_contract(tmp_path, options):
     assert chosen == budget if len(options) == 1 else 0.8 * budget < chosen <= budget
     each = 4 if options.get("granularity") == "tensor" else 8  # a whole tensor needs no indices
     assert run.cost["bytes_on_disk"] < 4 * run.cost["trainable_head"] + each * chosen + 8_000
+
+
+@pytest.mark.parametrize("granularity", ["entry", "row", "tensor"])
+def test_nothing_is_chosen_below_the_lowest_layer(tmp_path, granularity):
+    model, context = ready(tmp_path, num_hidden_layers=3)
+    method = Sparse(Sparse.Options(lowest=1, density=0.02, by="fisher", granularity=granularity))
+    method.prepare(model, context)
+    whole = {n for n, p in model.named_parameters() if p.requires_grad and n not in context.head}
+    chosen = {*method.masks(model), *whole}
+    assert chosen and all(re.match(r"bert\.encoder\.layer\.[12]\.", name) for name in chosen)
+    entries = sum(len(places) for places in method.masks(model).values())
+    entries += sum(model.get_parameter(name).numel() for name in whole)
+    budget = 0.02 * sum(p.numel() for n, p in model.named_parameters() if n not in context.head)
+    assert entries <= budget  # a share of the whole model still
+    if granularity == "entry":
+        assert entries > budget - 1
+
+
+def test_a_lowest_layer_that_is_not_there_is_refused(tmp_path):
+    model, context = ready(tmp_path)
+    with pytest.raises(MethodRefused, match="no layer 7"):
+        Sparse(Sparse.Options(lowest=7, by="fisher")).prepare(model, context)
+
+
+def test_even_takes_the_same_share_of_every_parameter():
+    scores = {"a": torch.arange(1.0, 101.0), "b": torch.arange(1.0, 1001.0) * 100, "c": torch.ones(3)}
+    chosen = select_evenly(scores, 110)
+    assert {name: places.tolist() for name, places in chosen.items()} == {
+        "a": list(range(91, 100)),
+        "b": list(range(901, 1000)),
+    }
+    with pytest.raises(MethodRefused, match="budget"):
+        select_evenly(scores, 1)
 
 
 @pytest.mark.parametrize("by", ["fisher", "gradient", "gradient-weight", "magnitude", "random"])

@@ -54,6 +54,29 @@ def select(
     return chosen
 
 
+def select_evenly(
+    scores: Scores, budget: int, granularity: Granularity = "entry", along: Mapping[str, int] | None = None
+) -> dict[str, torch.Tensor]:
+    """As :func:`select`, but the budget is shared out to the parameters in proportion to their size.
+
+    One whose share does not hold a single unit gets none.
+
+    Raises:
+        MethodRefused: no parameter gets any, or the scores are no numbers.
+    """
+    total = sum(score.numel() for score in scores.values())
+    chosen: dict[str, torch.Tensor] = {}
+    refusal = None
+    for name, score in scores.items():
+        try:
+            chosen |= select({name: score}, budget * score.numel() // total, granularity, along)
+        except MethodRefused as error:
+            refusal = error
+    if not chosen and refusal is not None:
+        raise refusal
+    return chosen
+
+
 def _best_entries(scores: Scores, budget: int) -> dict[str, torch.Tensor]:
     import torch
 

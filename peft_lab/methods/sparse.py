@@ -17,7 +17,7 @@ from peft_lab.methods._construct_artifact import constructs_artifact
 from peft_lab.methods._constructs import Constructs, find_constructs
 from peft_lab.methods._importance import Measure, importance
 from peft_lab.methods._layers import from_layer
-from peft_lab.methods._selection import Granularity, select, units_along
+from peft_lab.methods._selection import Granularity, select, select_evenly, units_along
 from pluggy_specs import Artifact, Method, MethodContext, MethodRefused, Options
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class SparseOptions(Options):
         None,
         description="lowest layer whose weights may be chosen, -1 being the topmost; nothing is computed backwards "
         "below it",
+    )
+    even: bool = Field(
+        False, description="choose the same share of every parameter, instead of the best of the whole model"
     )
     texts: int = Field(1024, ge=1, description="training texts whose gradients are looked at")
     constructs: int = Field(32, ge=1, description="words, phrases and pairs of words kept for each label")
@@ -87,7 +90,8 @@ class Sparse(Method):
             raise MethodRefused(
                 f"none of the {options.texts:,} texts looked at has a construct", "Say --texts with a higher number"
             )
-        chosen = select(scores, budget, options.granularity, units_along(model))
+        choose = select_evenly if options.even else select
+        chosen = choose(scores, budget, options.granularity, units_along(model))
         if options.granularity == "tensor":  # whole parameters need no mask: they train as they are
             for name in chosen:
                 weights[name].requires_grad_(True)
