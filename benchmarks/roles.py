@@ -22,9 +22,9 @@ from benchmarks.common import ROOT, keep, spread
 from peft_lab.lab import Lab
 from peft_lab.methods._roles_by_rule import roles_by_rule
 from peft_lab.methods._shad import Differences
-from peft_lab.methods._token_text import pieces_of
 from peft_lab.sources.toolcalls import roles_of
 from peft_lab.training.tool_calls import calls_in
+from pluggy_specs.pieces import pieces_of
 
 BUILD = ROOT / "build"
 

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,8 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# What is made once and kept, such as a model unpacked: not among a person's own, and once for all tests.
+os.environ.setdefault("PEFT_LAB_CACHE", str(Path(__file__).parent.parent / "build" / "test_cache"))
 
 
 def pytest_collection_finish(session):

@@ -23,7 +23,7 @@ from peft_lab.sources.tables import keep_table
 from pluggy_specs import DatasetSource
 
 HOST = Host(entry_points=False)
-SHARED = Path("/work/shared/data/toolcalls_train.json")
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "toolcalls_train.json"
 WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
 NOTE = {"name": "note", "parameters": {"type": "object", "properties": {"text": {"type": "string"}}}}
 CITIES = ("Kyoto", "Lima", "Oslo", "Cairo", "Quito", "Perth", "Turin", "Dakar", "Leeds", "Osaka", "Malmo", "Accra")

@@ -21,7 +21,7 @@ from peft_lab.methods._shad_tuning import Effort, tuner
 from peft_lab.methods._shad_words import doubts, said_of
 from peft_lab.testing.tiny import tiny_causal_model
 
-EFFORT = Effort(steps=60, rate=1e-2, rank=8, batch=8, upper=1.0)
+EFFORT = Effort(steps=60, rate=1e-2, rank=8, batch=8, upper=1.0, targets="all-linear")
 
 
 @pytest.fixture(autouse=True)
@@ -212,7 +212,7 @@ def test_going_on_from_kept_keys_gives_what_reading_everything_gives(family, tmp
 
 
 def test_a_model_that_cannot_go_on_is_tuned_all_the_same(monkeypatch):
-    few = settings(Effort(steps=3, rate=1e-2, rank=8, batch=8, upper=1.0))
+    few = settings(Effort(steps=3, rate=1e-2, rank=8, batch=8, upper=1.0, targets="all-linear"))
     found = find_differences(Context(taught(), rows(60, 1)), few)
     monkeypatch.setattr(Passes, "_before", lambda self, rows: (_ for _ in ()).throw(TypeError("no cache")))
     monkeypatch.setattr(_shad, "load", lambda key: None)

@@ -730,13 +730,13 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
 
 def test_a_limit_is_drawn_before_texts_are_tokenised(page: Quoted, lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: Counter[str] = Counter()
-    from peft_lab.training import batches
+    from peft_lab.training import conversing
 
     def counting(rows: Any, *more: Any) -> Any:
         seen["rows"] += len(rows)
         return encode(rows, *more)
 
-    monkeypatch.setattr(batches, "encode", counting)
+    monkeypatch.setattr(conversing, "encode", counting)
     lab.add(DatasetSource("odd", "", lambda: {"train": tiny_rows(900), "test": tiny_rows(10, seed=1)}))
     run = lab.train("head", data=DataSpec(source="odd", limit=30), epochs=1)
     assert 30 + 90 + 10 <= seen["rows"] < 300

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from peft_lab.methods._shad_rows import Row
-from peft_lab.methods._token_text import pieces_of
 from pluggy_specs import MethodRefused
+from pluggy_specs.pieces import pieces_of
 
 PATTERNS = (
     r'\{\s*"name"\s*:\s*"?',

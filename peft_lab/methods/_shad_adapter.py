@@ -48,7 +48,9 @@ class LowRank:
         generator: draws A; B is zero.
     """
 
-    def __init__(self, model: torch.nn.Module, rank: int, upper: float, targets: str, generator: torch.Generator) -> None:
+    def __init__(
+        self, model: torch.nn.Module, rank: int, upper: float, targets: str, generator: torch.Generator
+    ) -> None:
         import torch
         from transformers.pytorch_utils import Conv1D
 
@@ -66,7 +68,8 @@ class LowRank:
         for module in (m for place in chosen for m in place.modules()):
             if named[id(module)] not in wanted:
                 continue
-            inside, outside = module.weight.shape if isinstance(module, Conv1D) else reversed(module.weight.shape)
+            weight: Any = module.weight
+            inside, outside = weight.shape if isinstance(module, Conv1D) else reversed(weight.shape)
             start = (2 * torch.rand(rank, inside, generator=generator) - 1) / math.sqrt(inside)
             down = torch.nn.Parameter(start.to(device))
             up = torch.nn.Parameter(torch.zeros(outside, rank, device=device))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from peft_lab.methods._shad_rows import Row
-from peft_lab.methods._token_text import kinds_of, pieces_of
 from pluggy_specs import Array, Artifact
+from pluggy_specs.pieces import kinds_of, pieces_of
 
 HOW = {
     "shad": "Roles by shuffling (SHAD); LD is the loss after tuning on shuffled answers less the one before",
@@ -42,7 +42,7 @@ def token_roles(tokenizer: Any, shown: Sequence[Shown], weights: Mapping[int, np
         ids, border = one.row.ids, one.row.border
         pieces += pieces_of(tokenizer, ids.tolist())
         columns["sample"].append(np.full(len(ids), at, dtype=np.int32))
-        columns["kind"].append(kinds_of(tokenizer, ids, border))
+        columns["kind"].append(np.array(kinds_of(tokenizer, ids.tolist(), border), dtype=np.int8))
         columns["token"].append(ids.astype(np.int32))
         columns["role"].append(np.concatenate([np.full(border, -1), one.roles]).astype(np.int8))
         for name, values in (("ld", one.ld), ("weight", weights.get(at))):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 from peft_lab.training.conversing import encode_conversations, encode_text
 from peft_lab.training.evaluation import outputs_of
 from pluggy_specs import Array, Artifact
+from pluggy_specs.pieces import TAUGHT, TAUGHT_SPECIAL, kinds_of, pieces_of
 
 if TYPE_CHECKING:
     import torch
@@ -26,10 +27,6 @@ NEUTRAL = Path(__file__).parent / "data" / "neutral.txt"
 """Plain prose, written for this project: what a model could write before, and should still."""
 PIECE = 256
 """Tokens of it that are read at once."""
-PROMPT, ANSWER, SPECIAL, SPECIAL_ANSWER = range(4)
-"""Kinds of tokens: of the prompt, supervised; and the same where the token is a special one."""
-WINDOW = 8
-"""Tokens before one that its text may hang on."""
 
 
 @dataclass(frozen=True)
@@ -70,41 +67,18 @@ def token_losses(
     return Changed(artifact, float(after["neutral"].mean() - before["neutral"].mean()))
 
 
-def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
-    """The text of each token, so that joined they are the text.
-
-    A character that takes several tokens stands at the last of them.
-    """
-    found, start, read = [], 0, 0
-    for end in range(1, len(ids) + 1):
-        known = _text(tokenizer, ids[start:read])
-        text = _text(tokenizer, ids[start:end])
-        if text.endswith("\ufffd") and end < len(ids) and end - read < WINDOW:
-            found.append("")
-            continue
-        found.append(text[len(known) :])
-        start, read = max(start, read - WINDOW) if read else 0, end
-    return found
-
-
 def digest(ids: np.ndarray) -> str:
     """SHA-256 of the token ids of a row."""
     return hashlib.sha256(np.ascontiguousarray(ids, dtype=np.int32).tobytes()).hexdigest()
-
-
-def kinds(ids: np.ndarray, border: int, special: Sequence[int]) -> np.ndarray:
-    """The kind of each token of a row."""
-    answer = np.arange(len(ids)) >= border
-    return np.where(np.isin(ids, special), SPECIAL, PROMPT) + answer.astype(np.int8)
 
 
 def _artifact(shown: Conversed, before: np.ndarray, after: np.ndarray, tokenizer: Any, note: str) -> Artifact:
     rows = [np.asarray(shown.columns["input_ids"][i]) for i in range(len(shown))]
     ids = np.concatenate(rows)
     assert shown.borders is not None and shown.numbers is not None
-    special = sorted(set(tokenizer.all_special_ids))
-    kind = np.concatenate([kinds(row, border, special) for row, border in zip(rows, shown.borders, strict=True)])
-    supervised = np.isin(kind, (ANSWER, SPECIAL_ANSWER))
+    kinds = [kinds_of(tokenizer, row.tolist(), border) for row, border in zip(rows, shown.borders, strict=True)]
+    kind = np.concatenate(kinds)
+    supervised = np.isin(kind, (TAUGHT, TAUGHT_SPECIAL))
     columns: dict[str, Any] = {
         "sample": np.repeat(np.arange(len(rows), dtype=np.int32), shown.lengths),
         "kind": kind.astype(np.int8),
@@ -113,7 +87,7 @@ def _artifact(shown: Conversed, before: np.ndarray, after: np.ndarray, tokenizer
     for name, losses in (("before", before), ("after", after)):
         columns[name] = np.full(len(ids), np.nan, dtype=np.float32)
         columns[name][supervised] = losses
-    texts = {"token": [text for row in rows for text in pieces(tokenizer, row.tolist())]}
+    texts = {"token": [text for row in rows for text in pieces_of(tokenizer, row.tolist())]}
     arrays = {name: Array(values, ("token",), texts) for name, values in columns.items()}
     digests = {"sample": [digest(row) for row in rows]}
     return Artifact("token-losses", {**arrays, "digest": Array(shown.numbers, ("sample",), digests)}, note)
@@ -173,8 +147,3 @@ def _write(file: Path | None, losses: Mapping[str, np.ndarray]) -> None:
         file.parent.mkdir(exist_ok=True)
         with replacing(file) as unfinished:
             save_file(dict(losses), unfinished)
-
-
-def _text(tokenizer: Any, ids: Sequence[int]) -> str:
-    text: str = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    return text if ids else ""
