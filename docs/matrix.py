@@ -35,10 +35,12 @@ Found = dict[str, dict[str, str]]
 
 
 def methods() -> dict[str, Any]:
-    """All built-in methods, by name."""
+    """All built-in methods that work on labels, by name."""
     from peft_lab.host import Host
+    from peft_lab.testing.contract import ANSWERS_ONLY
 
-    return {name: offer.item for name, offer in Host(entry_points=False).offers("methods").items()}
+    offers = Host(entry_points=False).offers("methods").items()
+    return {name: offer.item for name, offer in offers if name not in ANSWERS_ONLY}
 
 
 def tried(name: str, folder: Path, families: Sequence[str] | None = None) -> dict[str, str]:

@@ -256,6 +256,8 @@ class Toy(torch.nn.Module):
 
 
 class Task:
+    generates = False
+
     def outputs(self, model, batch):
         return model(batch["input_ids"])
 

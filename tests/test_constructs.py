@@ -49,7 +49,7 @@ def context_of(texts, labels, tokenizer, size=32):
             coded = tokenizer(texts[start : start + size], padding=True, return_tensors="pt")
             yield {**coded, "labels": torch.tensor(labels[start : start + size])}
 
-    return SimpleNamespace(tokenizer=tokenizer, batches=batches)
+    return SimpleNamespace(tokenizer=tokenizer, batches=batches, task=SimpleNamespace(generates=False))
 
 
 def model_of(*names):

@@ -17,6 +17,7 @@ from peft_lab.host import Host
 from peft_lab.sources.families import position_limit
 from peft_lab.sources.models import empty_model, find_model, load_model, load_tokenizer
 from peft_lab.testing import FAMILIES, check_families, check_method, tiny_lab, tiny_model
+from peft_lab.testing.contract import ANSWERS_ONLY
 from peft_lab.training.anatomy import head_names, head_of, places
 from peft_lab.training.lengths import longest_text
 
@@ -24,7 +25,7 @@ HEAD = "AutoModelForSequenceClassification"
 LABELS = ["calm", "rough", "unknown"]
 SETTINGS = {"num_labels": 3, "id2label": dict(enumerate(LABELS)), "label2id": {n: i for i, n in enumerate(LABELS)}}
 HOST = Host(entry_points=False)
-METHODS = {name: offer.item for name, offer in HOST.offers("methods").items()}
+METHODS = {name: offer.item for name, offer in HOST.offers("methods").items() if name not in ANSWERS_ONLY}
 # Hidden size 32 and three labels: a matrix within the head has 1,024 entries, the last one 96.
 SQUARE, LAST = 32 * 32 + 32, 3 * 32 + 3
 HEADS = {

@@ -18,6 +18,7 @@ from peft_lab.recipe import Training
 from peft_lab.sources.models import find_model
 from peft_lab.tasks.classification import Classification
 from peft_lab.testing import tiny_lab, tiny_model, tiny_rows
+from peft_lab.testing.contract import ANSWERS_ONLY
 from peft_lab.training import hardware, loop
 from peft_lab.training.build import build
 from peft_lab.training.context import Context
@@ -287,8 +288,8 @@ def test_half_precision_files_never_become_half_precision_training(tiny, tmp_pat
 # Methods that bring modules of their own
 
 
-# Tokenization reads texts, and is tried in test_tokenization.py.
-@pytest.mark.parametrize("name", [n for n in METHODS if n not in (*REFUSED_BY_BERT, "tokenization")])
+# Tokenization reads texts, and is tried in test_tokenization.py; what needs written answers, in test_rft.py.
+@pytest.mark.parametrize("name", [n for n in METHODS if n not in (*REFUSED_BY_BERT, *ANSWERS_ONLY, "tokenization")])
 def test_every_method_trains_in_bf16_and_comes_back_bit_for_bit(name, tiny, tmp_path):
     one, context = made(name, tiny)
     state = torch.get_rng_state()

@@ -47,7 +47,7 @@ def base(folders, family="bert", **more):
 def attached(model, method="prefix", **options):
     torch.manual_seed(1)
     made = METHODS[method](METHODS[method].Options(**{"length": M, "dropout": 0.0, **options}))
-    made.attach(model, SimpleNamespace(head=frozenset()))
+    made.attach(model, SimpleNamespace(head=frozenset(), task=SimpleNamespace(generates=False)))
     model.eval()
     return made
 
