@@ -319,6 +319,17 @@ def test_few_rows_are_told_of():
     assert "rest on 8 shuffled rows" in doubted(taught(), rows(8, 1), rows=None)
 
 
+def test_roles_found_with_a_control_serve_without_one():
+    first = find_differences(Context(taught(), rows(40, 5)), settings(control=True))
+    again = find_differences(Context(taught(), rows(40, 5)), settings())
+    assert not first.again and again.again
+    np.testing.assert_array_equal(first.ld, again.ld)
+    plain = find_differences(Context(taught(), rows(40, 6)), settings())
+    controlled = find_differences(Context(taught(), rows(40, 6)), settings(control=True))
+    assert not plain.again and not controlled.again and "control" in controlled.summary
+    np.testing.assert_array_equal(plain.ld, controlled.ld)
+
+
 def test_a_control_that_fails_is_told_of():
     summary = find_differences(Context(taught(), rows(60, 1)), settings(control=True)).summary
     assert not [one for one in doubts(summary) if "rises no more" in one]

@@ -46,8 +46,8 @@ class Settings:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """As JSON data."""
-        return {"rows": self.rows, **vars(self.effort), "seed": self.seed, "control": self.control}
+        """What roles depend on, as JSON data; a control tells of them and changes none."""
+        return {"rows": self.rows, **vars(self.effort), "seed": self.seed}
 
 
 @dataclass
@@ -81,7 +81,7 @@ def find_differences(context: MethodContext, settings: Settings) -> Differences:
     sample_size(len(rows), settings.rows)
     model = context.base()
     key = _key(model, rows, settings)
-    if (kept := load(key)) is not None:
+    if (kept := load(key)) is not None and (not settings.control or "control" in kept[2]):
         arrays, change, summary = kept
         return Differences(**arrays, change=change, summary=summary, again=True, rows=rows)
     began = time.perf_counter()
