@@ -1,11 +1,19 @@
 """Where the data is, and how results are kept."""
 
+from __future__ import annotations
+
 import json
 import platform
 import statistics
 import sys
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from peft_lab.lab import Lab
+    from peft_lab.recipe import Recipe
+    from peft_lab.run import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -44,6 +52,20 @@ def keep(name: str, data: object, file: Path | None = None) -> Path:
     file.write_text(json.dumps({"machine": machine(), "results": data}, indent=1) + "\n")
     print(f"wrote {file.relative_to(ROOT) if file.is_relative_to(ROOT) else file}")
     return file
+
+
+def asked(method: str) -> tuple[str, dict[str, Any]]:
+    """A method and its options out of what is typed: ``"sparse density=0.01"``."""
+    name, *options = method.split()
+    return name, dict(option.split("=", 1) for option in options)
+
+
+def trained_once(lab: Lab, recipe: Recipe) -> Run:
+    """The finished run of a recipe, trained unless it is there."""
+    from peft_lab.run import list_runs
+
+    done = {run.recipe.fingerprint: run for run in list_runs(lab.folder) if run.status == "finished"}
+    return done.get(recipe.fingerprint) or lab.train_recipe(recipe)
 
 
 def spread(values: list[float]) -> str:

@@ -19,12 +19,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import RESULTS, ROOT, SHARED, keep, need, spread
+from benchmarks.common import RESULTS, ROOT, SHARED, asked, keep, need, spread, trained_once
 from benchmarks.side_by_side import Chain, work_off
 from peft_lab.data_spec import DataSpec
 from peft_lab.lab import Lab
 from peft_lab.methods._prefix_lengths import openness
-from peft_lab.run import Run, list_runs
+from peft_lab.run import Run
 
 FACTORS = (1 / 3, 1.0, 3.0)
 BUILD = ROOT / "build"
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> None:
 
     def chain(task: str, method: str) -> Chain:
         """The rates of a sweep with seed 0, then the other seeds with the best of them."""
-        usual = lab().recipe(named(method), model="minilm", data=TASKS[task].spec()).training.learning_rate
+        usual = lab().recipe(asked(method)[0], model="minilm", data=TASKS[task].spec()).training.learning_rate
         gates = chosen_rate(rows, task, "apt") if SAME_TOKENS in method else None
         rates = [usual * factor for factor in (FACTORS if a.sweep else (1.0,))]
         found = note((yield [Work(task, method, 0, rate, gates) for rate in rates]))
@@ -116,11 +116,6 @@ def main(argv: list[str]) -> None:
 def lab() -> Lab:
     """Where the runs are."""
     return Lab(BUILD / "quality_runs")
-
-
-def named(method: str) -> str:
-    """The method's name without its options here."""
-    return method.split()[0]
 
 
 def key(row: Row) -> tuple[Any, ...]:
@@ -153,14 +148,12 @@ def measured(work: Work) -> Row:
 
 def trained(work: Work) -> Run:
     """The run of a piece of work."""
-    name, *options = work.method.split()
-    settings: dict[str, Any] = dict(option.split("=", 1) for option in options)
+    name, settings = asked(work.method)
     if work.gates is not None:
         settings["lengths_from"] = trained(Work(work.task, "apt", work.seed, work.gates)).id
     settings |= {"epochs": TASKS[work.task].epochs, "seed": work.seed, "learning_rate": work.rate}
     recipe = lab().recipe(name, model="minilm", data=TASKS[work.task].spec(), **settings)
-    done = {run.recipe.fingerprint: run for run in list_runs(lab().folder) if run.status == "finished"}
-    return done.get(recipe.fingerprint) or lab().train_recipe(recipe)
+    return trained_once(lab(), recipe)
 
 
 def curve(run: Run) -> list[dict[str, float]]:

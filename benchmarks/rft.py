@@ -13,10 +13,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ROOT, keep, spread
+from benchmarks.common import ROOT, asked, keep, spread, trained_once
 from peft_lab.by_role import by_run
 from peft_lab.lab import Lab
-from peft_lab.run import Run, list_runs
+from peft_lab.run import Run
 
 BUILD = ROOT / "build"
 SCORES = (
@@ -56,11 +56,9 @@ def main(argv: list[str]) -> None:
 
 def trained(lab: Lab, method: str, seed: int, a: argparse.Namespace) -> Run:
     """A run, trained unless it is there."""
-    name, *options = method.split()
-    settings: dict[str, Any] = dict(option.split("=", 1) for option in options)
+    name, settings = asked(method)
     recipe = lab.recipe(name, model="smollm2", data=a.data, max_steps=a.max_steps, seed=seed, **settings)
-    done = {run.recipe.fingerprint: run for run in list_runs(lab.folder) if run.status == "finished"}
-    return done.get(recipe.fingerprint) or lab.train_recipe(recipe)
+    return trained_once(lab, recipe)
 
 
 def table(rows: list[dict[str, Any]]) -> str:

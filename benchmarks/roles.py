@@ -22,6 +22,7 @@ from benchmarks.common import ROOT, keep, spread
 from peft_lab.lab import Lab
 from peft_lab.methods._roles_by_rule import roles_by_rule
 from peft_lab.methods._shad import Differences
+from peft_lab.sources.toolcall_formats import token_roles
 from peft_lab.sources.toolcalls import roles_of
 from peft_lab.training.tool_calls import calls_in
 from pluggy_specs.pieces import pieces_of
@@ -98,20 +99,13 @@ def truth_of(tokenizer: Any, found: Differences, table: Any) -> np.ndarray:
     for row in found.rows:
         frame = next(frames)
         try:
-            roles = by_spans(pieces_of(tokenizer, row.answer.tolist()), roles_of({"label": answers[row.number]}))
+            spans = roles_of({"label": answers[row.number]})
+            ends = np.cumsum([len(piece) for piece in pieces_of(tokenizer, row.answer.tolist())]).tolist()
+            roles = np.array(token_roles(spans, zip([0, *ends[:-1]], ends, strict=True)))
         except ValueError:  # none of the generator's
             roles = frame if calls_in(answers[row.number]) is not None else np.full(len(frame), -1)
         truth.append(np.where(np.isin(row.answer, special), -1, roles))
     return np.concatenate(truth)
-
-
-def by_spans(pieces: Sequence[str], spans: Sequence[tuple[int, int, int]]) -> np.ndarray:
-    """Roles of tokens from those of characters; a token with any character of reasoning is reasoning."""
-    marks = np.zeros(max(end for _, end, _ in spans), dtype=np.int8)
-    for start, end, role in spans:
-        marks[start:end] = role
-    ends = np.cumsum([len(piece) for piece in pieces]).tolist()
-    return np.array([int(marks[a:b].any()) for a, b in zip([0, *ends[:-1]], ends, strict=True)])
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

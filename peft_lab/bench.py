@@ -135,6 +135,21 @@ class Bench:
         value = self.namespace.get(name) if isinstance(name, str) else name
         return (value if isinstance(value, Run) else runs.find_run(self.folder, str(name))).readable()
 
+    def writing_run(self, name: str | Run, hint: str) -> Run:
+        """A run whose model writes.
+
+        Args:
+            hint: what is said where it does not; ``{}`` stands for its id.
+
+        Raises:
+            RunProblem: it does not, or there is none.
+        """
+        run = self.run(name)
+        if not run.record.get("generates"):
+            task = run.record.get("task", "not known")
+            raise RunProblem(f"{run.id} does not write: its task is {task}", hint.format(run.id))
+        return run
+
     def serve(self, run: Run) -> Restored:
         """The model of a run, built when it is not the one that answered last. One is kept at a time."""
         from peft_lab.training.restore import restore

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pluggy_specs import Artifact, PeftLabError, RunView
+from pluggy_specs.pieces import BOILERPLATE, LEARNED, REASONING
 
-BOILERPLATE, REASONING = 0, 1
 NAMES = {REASONING: "loss_reasoning", BOILERPLATE: "loss_boilerplate"}
-TAUGHT = (1, 3)
-"""Kinds of tokens that are supervised."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ def rows_of(artifact: Artifact) -> dict[str, Taught]:
         name: np.asarray(array.values) for name, array in artifact.arrays.items() if tuple(array.axes) == ("token",)
     }
     digests = artifact.arrays["digest"].labels["sample"]
-    sample, taught = columns.pop("sample"), np.isin(columns.pop("kind"), TAUGHT)
+    sample, taught = columns.pop("sample"), np.isin(columns.pop("kind"), LEARNED)
     ids = columns.pop("token")
     before = np.concatenate([[-1], ids[:-1]])
     found = {}

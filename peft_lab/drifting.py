@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from peft_lab.by_role import BOILERPLATE, Taught, rows_of
+from peft_lab.by_role import Taught, rows_of
 from pluggy_specs import Artifact
+from pluggy_specs.pieces import BOILERPLATE
 
 Pair = tuple[int, int]
 """A token and the one before it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,19 +36,3 @@ def from_here(path: Path) -> str:
         return min(os.path.relpath(path), str(path), key=len)
     except (OSError, ValueError):  # another drive, or no present folder
         return str(path)
-
-
-def cache_folder() -> Path:
-    """Where what can be made again is kept between sessions: ``PEFT_LAB_CACHE``, or ``peft-lab`` where the system has
-    its caches. It may not be there yet.
-    """
-    own = os.environ.get("PEFT_LAB_CACHE")
-    if own:
-        return Path(own).expanduser()
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "peft-lab" / "cache"
-    wanted = os.environ.get("XDG_CACHE_HOME")
-    usual = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    # The standard says that a relative path there is to be ignored.
-    return (Path(wanted) if wanted and Path(wanted).is_absolute() else usual) / "peft-lab"

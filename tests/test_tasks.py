@@ -31,8 +31,9 @@ from peft_lab.testing import FAMILIES, check_families, tiny_lab, tiny_rows
 from peft_lab.training.batches import Batcher, encode
 from peft_lab.training.restore import restore
 from peft_lab.training.sample_texts import largest_difference
-from peft_lab.training.words import UNSUPERVISED, first_tokens
+from peft_lab.training.words import first_tokens
 from pluggy_specs import DatasetSource
+from pluggy_specs.pieces import UNSUPERVISED
 
 METHODS = {name: offer.item for name, offer in Host(entry_points=False).offers("methods").items()}
 FAST: dict[str, Any] = {"device": "cpu", "precision": "fp32", "batch_size": 8}

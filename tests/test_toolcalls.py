@@ -14,8 +14,9 @@ from peft_lab.data_spec import DataSpec
 from peft_lab.errors import BadOption
 from peft_lab.host import Host
 from peft_lab.sources.datasets import load_data
-from peft_lab.sources.toolcall_formats import BOILERPLATE, FORMATS, REASONING, token_roles, written
+from peft_lab.sources.toolcall_formats import FORMATS, token_roles, written
 from peft_lab.sources.toolcalls import generate, roles_of
+from pluggy_specs.pieces import BOILERPLATE, REASONING
 
 EVERY = list(FORMATS)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from peft_lab.bench import Bench, RunName
-from peft_lab.errors import BadOption, RunProblem
+from peft_lab.errors import BadOption
 from peft_lab.operations import About, operation
 
 if TYPE_CHECKING:
@@ -34,10 +34,7 @@ class Generating(Bench):
         """Let a run and its base model answer, side by side."""
         from peft_lab.listings.written import written_by
 
-        chosen = self.run(run)
-        if not chosen.record.get("generates"):
-            task = chosen.record.get("task", "not known")
-            raise RunProblem(f"{chosen.id} does not write: its task is {task}", f'Ask it: predict {chosen.id} "..."')
+        chosen = self.writing_run(run, 'Ask it: predict {} "..."')
         if not prompts:
             raise BadOption("no prompt to answer", f'Put it in quotes: generate {chosen.id} "What is the weather?"')
         if max_new_tokens < 1 or temperature < 0:

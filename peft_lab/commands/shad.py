@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from peft_lab.bench import Bench, RunName
-from peft_lab.errors import BadOption, DataProblem, RunProblem
+from peft_lab.errors import BadOption, DataProblem
 from peft_lab.operations import About, operation
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ class Shad(Bench):
         from peft_lab.listings.drift import drift
         from peft_lab.sources.datasets import load_data
 
-        chosen = self.run(run)
-        if not chosen.record.get("generates"):
-            task = chosen.record.get("task", "not known")
-            raise RunProblem(f"{chosen.id} does not write: its task is {task}", "Its answers have no format to change")
+        chosen = self.writing_run(run, "Its answers have no format to change")
         loaded = load_data(self.data_spec(data, task="causal"), self.host)
         rows = [row for split in loaded.splits.values() for row in split][:MOST_ROWS]
         if not rows:

@@ -11,6 +11,7 @@ from peft_lab.errors import RunProblem
 from peft_lab.present.style import share
 from peft_lab.present.table import Table
 from peft_lab.run import Run
+from pluggy_specs.pieces import UNSUPERVISED
 
 if TYPE_CHECKING:
     from peft_lab.training.restore import Restored
@@ -45,7 +46,7 @@ def losses_on(restored: Restored, rows: Rows) -> Iterator[Taught]:
         ids, labels = batch["input_ids"].cpu().numpy(), batch["labels"].cpu().numpy()
         values = losses.float().cpu().numpy()
         for at, label in enumerate(labels):
-            taught = (label != -100).nonzero()[0]
+            taught = (label != UNSUPERVISED).nonzero()[0]
             taught = taught[taught > 0]
             yield Taught(ids[at][taught], ids[at][taught - 1], {"after": values[at][taught]})
 

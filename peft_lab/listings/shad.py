@@ -15,6 +15,7 @@ from peft_lab.present.stack import Stack
 from peft_lab.present.style import share
 from peft_lab.present.table import Table
 from pluggy_specs import Artifact
+from pluggy_specs.pieces import BOILERPLATE, REASONING
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -24,7 +25,6 @@ METHOD = "shad"
 MOST = 8
 """Phrases and tokens that are listed."""
 LONGEST = 60
-BOILERPLATE, REASONING = 0, 1
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from pydantic import Field
 
 from peft_lab.methods._roles_by_rule import roles_by_rule
 from peft_lab.methods._shad import Differences, Settings, differences_of, find_differences
-from peft_lab.methods._shad_rows import IGNORED, Row, rows_of, shared_by
+from peft_lab.methods._shad_rows import Row, rows_of, shared_by
 from peft_lab.methods._shad_tuning import Effort
 from peft_lab.methods._shad_words import said_of, said_of_rule
 from peft_lab.methods._token_roles import Shown, token_roles
 from pluggy_specs import Artifact, Batch, Method, MethodContext, MethodRefused, Options
+from pluggy_specs.pieces import UNSUPERVISED
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +102,7 @@ class FindsRoles(Method):
         """The roles of a batch of training rows, [batch, token]: -1 where nothing is supervised."""
         import torch
 
-        taught = batch["labels"] != IGNORED
+        taught = batch["labels"] != UNSUPERVISED
         starts = torch.from_numpy(self.starts[batch["row"].cpu().numpy()]).to(taught.device)
         places = starts[:, None] + taught.cumsum(1) - 1
         known = self.roles[places.clamp(min=0)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from peft_lab.methods._shad_rows import Row, digest_of, rows_of, sample_size, shared_by, shuffled
+from peft_lab.methods._shad_rows import Row, digest_of_rows, rows_of, sample_size, shared_by, shuffled
 from peft_lab.methods._shad_store import load, save
 from peft_lab.methods._shad_tuning import Change, Effort, Tuner, tuner
 from pluggy_specs import MethodContext, Table
@@ -181,7 +181,7 @@ def _key(model: torch.nn.Module, rows: Sequence[Row], settings: Settings) -> str
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}:{tensor.device.type}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    digest.update(digest_of(rows).encode())
+    digest.update(digest_of_rows(rows).encode())
     return digest.hexdigest()
 
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from peft_lab.methods._shad_adapter import LowRank
-from peft_lab.methods._shad_rows import IGNORED, Row, padded
+from peft_lab.methods._shad_rows import Row, padded
 from pluggy_specs import Task
+from pluggy_specs.pieces import UNSUPERVISED
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +78,7 @@ class Passes:
         import torch
 
         batch = padded(group.rows, self.pad, self.device)
-        taught = batch["labels"] != IGNORED
+        taught = batch["labels"] != UNSUPERVISED
         # The token before the first answer token tells it, and so on: the last one tells nothing.
         where = torch.zeros_like(taught, dtype=torch.float32)
         where[:, :-1] = taught[:, 1:].float()

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pluggy_specs import Batch, MethodRefused
+from pluggy_specs.pieces import UNSUPERVISED, digest_of
 
 if TYPE_CHECKING:
     import torch
 
-IGNORED = -100
-"""The label of a token that is not supervised."""
 LEAST, SHARE = 32, 0.01
 """Rows that are shuffled: this share of all, and at least so many."""
 
@@ -40,7 +39,7 @@ class Row:
     @property
     def digest(self) -> str:
         """SHA-256 of the tokens, by which the same row is known in other runs."""
-        return hashlib.sha256(np.ascontiguousarray(self.ids, dtype=np.int32).tobytes()).hexdigest()
+        return digest_of(self.ids.tolist())
 
 
 def rows_of(batches: Iterable[Batch]) -> list[Row]:
@@ -50,7 +49,7 @@ def rows_of(batches: Iterable[Batch]) -> list[Row]:
         ids, kept, labels, numbers = (batch[n].cpu().numpy() for n in ("input_ids", "attention_mask", "labels", "row"))
         for at, number in enumerate(numbers.tolist()):
             here = kept[at].astype(bool)
-            taught = labels[at][here] != IGNORED
+            taught = labels[at][here] != UNSUPERVISED
             if taught.any():
                 found.append(Row(number, ids[at][here].astype(np.int32), int(taught.argmax())))
     return sorted(found, key=lambda row: row.number)
@@ -113,7 +112,7 @@ def padded(rows: Sequence[Row], pad: int, device: torch.device) -> dict[str, tor
     out = {
         "input_ids": torch.full((len(rows), width), pad, dtype=torch.long),
         "attention_mask": torch.zeros((len(rows), width), dtype=torch.long),
-        "labels": torch.full((len(rows), width), IGNORED, dtype=torch.long),
+        "labels": torch.full((len(rows), width), UNSUPERVISED, dtype=torch.long),
         "row": torch.tensor([row.number for row in rows]),
     }
     for at, row in enumerate(rows):
@@ -124,7 +123,7 @@ def padded(rows: Sequence[Row], pad: int, device: torch.device) -> dict[str, tor
     return {name: values.to(device) for name, values in out.items()}
 
 
-def digest_of(rows: Sequence[Row]) -> str:
+def digest_of_rows(rows: Sequence[Row]) -> str:
     """SHA-256 of all rows: text, tokenizer and length limit at once, as they are what made the tokens."""
     digest = hashlib.sha256()
     for row in rows:

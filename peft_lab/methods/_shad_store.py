@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pluggy_specs.cache import cache_folder
+
 ARRAYS = ("ends", "ld", "before")
 Kept = tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, Any]]
 
 
 def folder() -> Path:
-    """Where they are kept: in ``PEFT_LAB_CACHE``, else where the system has its caches."""
-    if own := os.environ.get("PEFT_LAB_CACHE"):
-        return Path(own).expanduser() / "roles"
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "peft-lab" / "cache" / "roles"
-    wanted = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    usual = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    return (wanted if wanted.is_absolute() else usual) / "peft-lab" / "roles"
+    """Where they are kept."""
+    return cache_folder() / "roles"
 
 
 def load(key: str) -> Kept | None:

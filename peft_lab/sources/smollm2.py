@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.errors import ModelProblem
-from peft_lab.files import cache_folder, sha256_of
+from peft_lab.files import sha256_of
 from peft_lab.sources.quiet import quiet_transformers
+from pluggy_specs.cache import cache_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

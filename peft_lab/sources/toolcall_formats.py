@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-BOILERPLATE, REASONING = 0, 1
+from pluggy_specs.pieces import BOILERPLATE, REASONING
+
 Arguments = Mapping[str, str | int]
 Pieces = Iterator[tuple[str, int]]
 Span = tuple[int, int, int]

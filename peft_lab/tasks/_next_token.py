@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pluggy_specs.pieces import UNSUPERVISED
+
 if TYPE_CHECKING:
     import torch
 
-UNSUPERVISED = -100
 AT_ONCE = 256
 """Tokens whose logits are looked at in fp32 at a time."""
 

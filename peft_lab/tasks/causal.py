@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from peft_lab.tasks._common import labels_of
-from peft_lab.tasks._next_token import UNSUPERVISED, next_token_losses
+from peft_lab.tasks._next_token import next_token_losses
 from pluggy_specs import Batch, Table, Task
+from pluggy_specs.pieces import UNSUPERVISED
 
 if TYPE_CHECKING:
     import torch

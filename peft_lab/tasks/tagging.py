@@ -9,12 +9,12 @@ import numpy as np
 
 from peft_lab.tasks._common import labels_of, logits, names_for, noted, ranked
 from pluggy_specs import Batch, Table, Task
+from pluggy_specs.pieces import UNSUPERVISED
 
 if TYPE_CHECKING:
     import torch
 
 OUTSIDE = "O"
-UNSUPERVISED = -100
 
 
 class Tagging(Task):

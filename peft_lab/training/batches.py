@@ -12,7 +12,8 @@ import numpy as np
 
 from peft_lab.errors import DataProblem
 from peft_lab.sources.words import one_blank
-from peft_lab.training.words import UNSUPERVISED, cut_words, first_tokens, labels_by_token
+from peft_lab.training.words import cut_words, first_tokens, labels_by_token
+from pluggy_specs.pieces import UNSUPERVISED
 
 if TYPE_CHECKING:
     import torch

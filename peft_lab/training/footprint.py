@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from peft_lab.training.words import UNSUPERVISED
+from pluggy_specs.pieces import UNSUPERVISED
 
 if TYPE_CHECKING:
     import torch

@@ -80,21 +80,18 @@ class Restored:
         for _, batch in self._means()["batcher"].in_order(data, self.batch_size):
             yield batch
 
-    def write(
-        self, rows: Table, *, most: int = 128, temperature: float = 0.0, seed: int = 0, model: Any = None
-    ) -> list[str]:
+    def write(self, rows: Table, *, most: int = 128, temperature: float = 0.0, seed: int = 0) -> list[str]:
         """What the model answers to rows with ``text`` (and ``text_pair``), in its own words.
 
         Args:
             most: new tokens at most.
             temperature: 0 takes the likeliest token each time.
-            model: another one that reads the same tokens, such as the base model.
         """
         from peft_lab.training.generating import write
 
-        used = self.built.model if model is None else model
+        how: dict[str, Any] = {"temperature": temperature, "seed": seed}
         with self.place.autocast():
-            return write(used, rows, self.tokenizer, self.max_length, most, temperature=temperature, seed=seed)
+            return write(self.built.model, rows, self.tokenizer, self.max_length, most, **how)
 
     def _means(self) -> dict[str, Any]:
         from peft_lab.training.batches import Batcher

@@ -13,7 +13,7 @@ import numpy as np
 from peft_lab.training.conversing import encode_conversations, encode_text
 from peft_lab.training.evaluation import outputs_of
 from pluggy_specs import Array, Artifact
-from pluggy_specs.pieces import TAUGHT, TAUGHT_SPECIAL, kinds_of, pieces_of
+from pluggy_specs.pieces import LEARNED, digest_of, kinds_of, pieces_of
 
 if TYPE_CHECKING:
     import torch
@@ -67,18 +67,13 @@ def token_losses(
     return Changed(artifact, float(after["neutral"].mean() - before["neutral"].mean()))
 
 
-def digest(ids: np.ndarray) -> str:
-    """SHA-256 of the token ids of a row."""
-    return hashlib.sha256(np.ascontiguousarray(ids, dtype=np.int32).tobytes()).hexdigest()
-
-
 def _artifact(shown: Conversed, before: np.ndarray, after: np.ndarray, tokenizer: Any, note: str) -> Artifact:
     rows = [np.asarray(shown.columns["input_ids"][i]) for i in range(len(shown))]
     ids = np.concatenate(rows)
     assert shown.borders is not None and shown.numbers is not None
     kinds = [kinds_of(tokenizer, row.tolist(), border) for row, border in zip(rows, shown.borders, strict=True)]
     kind = np.concatenate(kinds)
-    supervised = np.isin(kind, (TAUGHT, TAUGHT_SPECIAL))
+    supervised = np.isin(kind, LEARNED)
     columns: dict[str, Any] = {
         "sample": np.repeat(np.arange(len(rows), dtype=np.int32), shown.lengths),
         "kind": kind.astype(np.int8),
@@ -89,7 +84,7 @@ def _artifact(shown: Conversed, before: np.ndarray, after: np.ndarray, tokenizer
         columns[name][supervised] = losses
     texts = {"token": [text for row in rows for text in pieces_of(tokenizer, row.tolist())]}
     arrays = {name: Array(values, ("token",), texts) for name, values in columns.items()}
-    digests = {"sample": [digest(row) for row in rows]}
+    digests = {"sample": [digest_of(row.tolist()) for row in rows]}
     return Artifact("token-losses", {**arrays, "digest": Array(shown.numbers, ("sample",), digests)}, note)
 
 
@@ -119,7 +114,7 @@ def _digest(data: Conversed) -> str:
     whole = hashlib.sha256()
     assert data.borders is not None
     for row, border in enumerate(data.borders):
-        whole.update(f"{digest(data.columns['input_ids'][row])} {border} ".encode())
+        whole.update(f"{digest_of(data.columns['input_ids'][row].tolist())} {border} ".encode())
     return whole.hexdigest()[:24]
 
 

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from peft_lab.errors import DataProblem
+from pluggy_specs.pieces import UNSUPERVISED
 
 if TYPE_CHECKING:
     from peft_lab.training.batches import Encoded
-
-UNSUPERVISED = -100
-"""The label of tokens that teach nothing: special ones, padding, and all of a word but its first."""
 
 
 def cut_words(texts: Sequence[str], tokenizer: Any, max_length: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,16 @@ AT_ONCE = 8
 SAME = 1e-5
 """Share by which logits may differ that should not: rounding."""
 INSTEAD = "Choose a language model, such as smollm2"
+
+
+@dataclass(frozen=True)
+class How:
+    """How a model writes: see :func:`written`."""
+
+    pad: int
+    ends: Sequence[int]
+    most: int
+    temperature: float
 
 
 def must_write(found: FoundModel, model: torch.nn.Module, fresh: Sequence[str]) -> None:
@@ -69,7 +80,8 @@ def written(
     from peft_lab.sources.quiet import quiet_transformers
     from peft_lab.training.randomness import kept_apart, seed_everything
 
-    wrapped, whole = _how(model)
+    how = How(pad, ends, most, temperature)
+    wrapped, whole = _wrapped(model)
     go_on = _by_whole_passes if whole else _by_steps
     answers: list[list[int]] = [[] for _ in prompts]
     device, training = next(model.parameters()).device, model.training
@@ -80,30 +92,22 @@ def written(
             seed_everything(seed)
             for chosen in _batches(prompts, alike=wrapped):
                 ids, attention = _padded([prompts[i] for i in chosen], pad, device)
-                for i, row in zip(chosen, go_on(model, ids, attention, pad, ends, most, temperature), strict=True):
+                for i, row in zip(chosen, go_on(model, ids, attention, how), strict=True):
                     answers[i] = row[: next((n for n, token in enumerate(row) if token in ends), len(row))]
     finally:
         model.train(training)
     return answers
 
 
-def _by_steps(
-    model: Any,
-    ids: torch.Tensor,
-    attention: torch.Tensor,
-    pad: int,
-    ends: Sequence[int],
-    most: int,
-    temperature: float,
-) -> list[list[int]]:
+def _by_steps(model: Any, ids: torch.Tensor, attention: torch.Tensor, how: How) -> list[list[int]]:
     """By transformers: keys and values of what was read are kept, so that each token costs one step."""
     import torch
     from transformers import GenerationConfig
 
     drawn: dict[str, Any] = {"do_sample": False}
-    if temperature:
-        drawn = {"do_sample": True, "temperature": temperature, "top_k": 0}
-    settings = GenerationConfig(max_new_tokens=most, pad_token_id=pad, eos_token_id=list(ends), **drawn)
+    if how.temperature:
+        drawn = {"do_sample": True, "temperature": how.temperature, "top_k": 0}
+    settings = GenerationConfig(max_new_tokens=how.most, pad_token_id=how.pad, eos_token_id=list(how.ends), **drawn)
     more = {}
     if _shares_between_tasks(model):
         more["task_ids"] = torch.zeros(len(ids), dtype=torch.long, device=ids.device)
@@ -112,25 +116,17 @@ def _by_steps(
     return rows
 
 
-def _by_whole_passes(
-    model: Any,
-    ids: torch.Tensor,
-    attention: torch.Tensor,
-    pad: int,
-    ends: Sequence[int],
-    most: int,
-    temperature: float,
-) -> list[list[int]]:
+def _by_whole_passes(model: Any, ids: torch.Tensor, attention: torch.Tensor, how: How) -> list[list[int]]:
     """Reading all again for each token: slow, and right whatever a wrapper computes."""
     import torch
 
     start, done = ids.shape[1], torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-    stops = torch.tensor(list(ends), device=ids.device)
-    for _ in range(most):
+    stops = torch.tensor(list(how.ends), device=ids.device)
+    for _ in range(how.most):
         logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[:, -1].float()
-        drawn = (logits / temperature).softmax(-1).multinomial(1)[:, 0] if temperature else None
+        drawn = (logits / how.temperature).softmax(-1).multinomial(1)[:, 0] if how.temperature else None
         new = logits.argmax(-1) if drawn is None else drawn
-        ids = torch.cat((ids, new.masked_fill(done, pad)[:, None]), 1)
+        ids = torch.cat((ids, new.masked_fill(done, how.pad)[:, None]), 1)
         done |= torch.isin(new, stops)
         if bool(done.all()):
             break
@@ -138,7 +134,7 @@ def _by_whole_passes(
     return rows
 
 
-def _how(model: Any) -> tuple[bool, bool]:
+def _wrapped(model: Any) -> tuple[bool, bool]:
     """Whether PEFT's wrapper is around the model, and whether it keeps steps from being right.
 
     Its virtual tokens stand before the padding, so that prompts must be of one length. Models with a table of positions

@@ -11,7 +11,8 @@ import numpy as np
 from peft_lab.present.style import BORDER, esc, number, plain
 from peft_lab.present.token_text import Chip, as_html, chips, one_line
 from peft_lab.views._token_marks import UNMARKED, Marking
-from peft_lab.views._token_reading import ROLE_NAMES, SPECIAL, Kept, Sample
+from peft_lab.views._token_reading import ROLE_NAMES, Kept, Sample
+from pluggy_specs.pieces import SPECIALS
 
 FRAME = 450
 """Bytes of a block without its tokens, at most."""
@@ -53,7 +54,7 @@ def runs_of(sample: Sample, marking: Marking, start: int, stop: int) -> Iterator
 
     def looks(one: Chip) -> tuple[int, int, int, int]:
         marked = next((token for token in range(one.start, one.stop) if mark[token] != UNMARKED), one.start)
-        alone = one.start + 1 if sample.kind[marked] in SPECIAL else 0
+        alone = one.start + 1 if sample.kind[marked] in SPECIALS else 0
         return int(mark[marked]), int(strength[marked]), alone, (one.start - start) // LONGEST_RUN
 
     for (number_of_mark, strong, alone, _), group in groupby(_chips(sample, start, stop), key=looks):
@@ -125,7 +126,7 @@ def table_block(sample: Sample, kept: Kept, room: int) -> str:
     values = [sample[name] for name, _ in columns]
     rows: list[str] = []
     for token in learned:
-        cells = [f"{token}", one_line(texts.get(token, "″")), "special" if sample.kind[token] in SPECIAL else "text"]
+        cells = [f"{token}", one_line(texts.get(token, "″")), "special" if sample.kind[token] in SPECIALS else "text"]
         cells += [ROLE_NAMES.get(int(sample.role[token]), "")] if kept.has_roles else []
         cells += [number(float(column[token])) for column in values]
         rows.append(f"<tr>{''.join(f'<td>{esc(cell)}</td>' for cell in cells)}</tr>")
@@ -190,7 +191,7 @@ def _backwards(sample: Sample, start: int, stop: int, room: int) -> tuple[str, i
     html: list[str] = []
     reached = stop
     for one in reversed(_chips(sample, start, stop, marks=False)):
-        piece = special(one.text) if sample.kind[one.start] in SPECIAL else as_html(one.text, breaks=False)
+        piece = special(one.text) if sample.kind[one.start] in SPECIALS else as_html(one.text, breaks=False)
         room -= len(piece.encode())
         if room < 0:
             break

@@ -8,7 +8,8 @@ import numpy as np
 
 from peft_lab.present.style import DASH, plain, score, share
 from peft_lab.present.table import Cell, Table
-from peft_lab.views._token_reading import BOILERPLATE, NO_ROLE, REASONING, ROLE_NAMES, Kept
+from peft_lab.views._token_reading import ROLE_NAMES, Kept
+from pluggy_specs.pieces import BOILERPLATE, NO_ROLE, REASONING
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -11,12 +10,10 @@ import numpy as np
 
 from peft_lab.errors import RunProblem
 from pluggy_specs import Array, Artifact, PeftLabError, RunView
+from pluggy_specs.pieces import BOILERPLATE, LEARNED, NO_ROLE, REASONING, digest_of
 
 ROLES, LOSSES = "token-roles", "token-losses"
-NO_ROLE, BOILERPLATE, REASONING = -1, 0, 1
 ROLE_NAMES = {REASONING: "reasoning", BOILERPLATE: "boilerplate", NO_ROLE: "without a role"}
-LEARNED, SPECIAL = (1, 3), (2, 3)
-"""Kinds of tokens: 0 is read only, 1 is learned, 2 and 3 the same of special tokens."""
 NUMBERS = {ROLES: ("ld", "weight"), LOSSES: ("before", "after")}
 
 
@@ -156,7 +153,7 @@ def _samples(run: RunView, artifact: Artifact) -> list[Sample]:
     found = []
     for number in dict.fromkeys(sample.tolist()):
         at = np.flatnonzero(sample == number)
-        key = digests[number] if 0 <= number < len(digests) else _digest(values["token"][at])
+        key = digests[number] if 0 <= number < len(digests) else digest_of(values["token"][at].tolist())
         found.append(
             Sample(
                 key,
@@ -172,10 +169,6 @@ def _samples(run: RunView, artifact: Artifact) -> list[Sample]:
 
 def _labels(array: Array, axis: str) -> Sequence[str]:
     return [str(label) for label in array.labels.get(axis, ())]
-
-
-def _digest(ids: np.ndarray) -> str:
-    return hashlib.sha256(ids.astype("<i4").tobytes()).hexdigest()
 
 
 def _damaged(run: RunView, artifact: Artifact, why: str) -> RunProblem:
