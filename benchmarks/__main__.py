@@ -15,6 +15,7 @@ NAMES = (
     "leak",
     "resume",
     "keeping",
+    "reach",
     "roles",
     "rft",
 )

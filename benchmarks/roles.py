@@ -57,13 +57,14 @@ def measured(data: str, seed: int, options: dict[str, Any]) -> dict[str, Any]:
     began = time.perf_counter()
     differences, tokenizer, table = discriminated(data, seed, options)
     seconds = time.perf_counter() - began
-    truth = truth_of(tokenizer, differences, table)
+    truth = truth_of(tokenizer, differences, table, generated=not Path(data).suffix)
     known = truth >= 0
-    ld, gold = differences.ld[known], truth[known]
+    ld, gold, before = differences.ld[known], truth[known], differences.before[known]
     from sklearn.metrics import roc_auc_score
 
     return {
         "auc": float(roc_auc_score(gold, ld)),
+        "auc_probability": float(roc_auc_score(gold, np.exp(-before) - np.exp(-before - ld))),
         "frame_called_reasoning": float((ld[gold == 0] > 0).mean()),
         "content_found": float((ld[gold == 1] > 0).mean()),
         "ld_frame": float(ld[gold == 0].mean()),
@@ -90,19 +91,23 @@ def discriminated(data: str, seed: int, options: dict[str, Any]) -> tuple[Differ
     return method.found, ready.context.tokenizer, ready.context.rows
 
 
-def truth_of(tokenizer: Any, found: Differences, table: Any) -> np.ndarray:
-    """1 for reasoning, 0 for boilerplate, -1 where it is not known, for each answer token of the rows."""
+def truth_of(tokenizer: Any, found: Differences, table: Any, *, generated: bool) -> np.ndarray:
+    """1 for reasoning, 0 for boilerplate, -1 where it is not known, for each answer token of the rows.
+
+    Args:
+        generated: the rows are the packaged generator's, which knows the role of every character.
+    """
     answers = table["label"]
     frames = iter(roles_by_rule(tokenizer, found.rows, "json"))
     truth: list[np.ndarray] = []
     special = np.array(sorted(tokenizer.all_special_ids))
     for row in found.rows:
         frame = next(frames)
-        try:
+        if generated:
             spans = roles_of({"label": answers[row.number]})
             ends = np.cumsum([len(piece) for piece in pieces_of(tokenizer, row.answer.tolist())]).tolist()
             roles = np.array(token_roles(spans, zip([0, *ends[:-1]], ends, strict=True)))
-        except ValueError:  # none of the generator's
+        else:
             roles = frame if calls_in(answers[row.number]) is not None else np.full(len(frame), -1)
         truth.append(np.where(np.isin(row.answer, special), -1, roles))
     return np.concatenate(truth)
@@ -111,10 +116,11 @@ def truth_of(tokenizer: Any, found: Differences, table: Any) -> np.ndarray:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """For each data set the mean over seeds."""
     lines = [
-        "| data | AUC of LD | frame called reasoning | content found | LD of frame | LD of content |",
-        "|---|---|---|---|---|---|",
+        "| data | AUC of LD | AUC of the change of probability | frame called reasoning | content found "
+        "| LD of frame | LD of content |",
+        "|---|---|---|---|---|---|---|",
     ]
-    names = ("auc", "frame_called_reasoning", "content_found", "ld_frame", "ld_content")
+    names = ("auc", "auc_probability", "frame_called_reasoning", "content_found", "ld_frame", "ld_content")
     for data in dict.fromkeys(row["data"] for row in rows):
         these = [row for row in rows if row["data"] == data]
         lines.append(f"| {data} | " + " | ".join(spread([row[name] for row in these]) for name in names) + " |")

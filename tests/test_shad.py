@@ -15,6 +15,7 @@ from peft_lab.host import Host
 from peft_lab.methods import _shad, _shad_tuning
 from peft_lab.methods._roles_by_rule import roles_by_rule
 from peft_lab.methods._shad import Settings, find_differences
+from peft_lab.methods._shad_kinds import Kinds, kinds_of
 from peft_lab.methods._shad_passes import Group, Passes
 from peft_lab.methods._shad_rows import Row, deranged, padded, rows_of, sample_size, shared_by, shuffled
 from peft_lab.methods._shad_tuning import Effort, tuner
@@ -51,6 +52,68 @@ def settings(effort: Effort = EFFORT, **more) -> Settings:
 def by_role(found: _shad.Differences) -> tuple[float, float]:
     roles = np.tile(ROLES, len(found.rows))
     return float(found.ld[roles == 0].mean()), float(found.ld[roles == 1].mean())
+
+
+# --- kinds of answers ---
+
+
+def beginning(token: int, many: int, start: int = 0, alike: bool = False) -> list[Row]:
+    """Rows whose answers begin with a token; all answers differ, or none does."""
+    return [
+        Row(start + i, np.array([1, 2, token, 0 if alike else start + i, 3], dtype=np.int32), 2) for i in range(many)
+    ]
+
+
+def test_answers_of_two_formats_are_two_kinds():
+    rows = [
+        *beginning(7, 60),
+        *beginning(8, 200, 60),
+        *[row for t in range(50) for row in beginning(t + 20, 2, 300 + 2 * t)],
+    ]
+    kinds = kinds_of(rows)
+    assert kinds == Kinds((8, 7))
+    assert [len(part) for part in kinds.split(rows)] == [200, 60, 100]
+    assert sorted(row.number for part in kinds.split(rows) for row in part) == sorted(row.number for row in rows)
+
+
+def test_one_format_is_one_kind():
+    rows = beginning(7, 500)
+    assert kinds_of(rows) == Kinds()
+    assert kinds_of(rows).split(rows) == [rows]
+
+
+@pytest.mark.parametrize(
+    "rare",
+    [beginning(8, 10, 500), beginning(8, 200, 500, alike=True)],
+    ids=["too few", "all the same"],
+)
+def test_what_cannot_be_shuffled_among_itself_stays_with_the_others(rare):
+    rows = [*beginning(7, 100), *beginning(9, 100, 100), *rare]
+    kinds = kinds_of(rows)
+    assert all(len({row.answer.tobytes() for row in part}) >= 48 for part in kinds.split(rows))
+
+
+def test_each_kind_is_tuned_apart_and_rows_stay_in_order():
+    """With a second frame among them, the rows of each have the numbers that they have alone."""
+    other = tuple(reversed(FRAME))
+    mixed = [Row(2 * row.number, row.ids, row.border) for row in rows(60, seed=5)]
+    mixed += [Row(2 * row.number + 1, row.ids, row.border) for row in rows(60, seed=6, frame=other)]
+    mixed = sorted(mixed, key=lambda row: row.number)
+    found = find_differences(Context(taught(), mixed), settings())
+    assert (found.summary["kinds"], found.summary["sample"]) == (2, 80)
+    frame, digits = by_role(found)
+    assert frame < -0.1 < 1 < digits
+    ld, before = (values.reshape(len(mixed), -1) for values in (found.ld, found.before))
+    for parity in (0, 1):
+        at = [i for i, row in enumerate(mixed) if row.number % 2 == parity]
+        alone = find_differences(Context(taught(), [mixed[i] for i in at]), settings())
+        assert np.allclose(before[at], alone.before.reshape(len(at), -1), atol=1e-4)
+        assert np.corrcoef(ld[at].ravel(), alone.ld)[0, 1] > 0.9
+    again = find_differences(Context(taught(), mixed), settings())
+    assert again.again
+    numbers, anew = _shad.differences_of(Context(taught(), mixed), settings(), again, mixed[5:40])
+    assert [row.number for row in numbers] == [row.number for row in mixed[5:40]]
+    assert np.allclose(anew, ld[5:40].ravel(), atol=1e-4)
 
 
 # --- who gets whose answer --------------------------------------------------------------------------------------------
@@ -111,7 +174,7 @@ def test_a_pair_that_is_too_long_loses_the_beginning_of_its_prompt():
 
 @pytest.mark.parametrize(
     ("there", "wanted", "size"),
-    [(2, None, 2), (20, None, 20), (500, None, 32), (3201, None, 33), (500, 48, 48), (9, 48, 9)],
+    [(2, None, 2), (20, None, 20), (500, None, 48), (4801, None, 49), (500, 32, 32), (9, 48, 9)],
 )
 def test_sample_size(there, wanted, size):
     assert sample_size(there, wanted) == size

@@ -24,7 +24,7 @@ class Shad(Bench):
         data: Annotated[str, About("data with answers that are text; or: drift RUN FILE", completes="datasets")],
         *more: Annotated[str, About("behind drift: a run and new data", completes="runs+datasets")],
         model: Annotated[str | None, About("base model; remembered", completes="models")] = None,
-        rows: Annotated[int | None, About("rows that are shuffled; 1 % and at least 32 when not given")] = None,
+        rows: Annotated[int | None, About("rows of each kind to shuffle; 1 % and at least 48 when not given")] = None,
         steps: Annotated[int | None, About("steps of tuning on them")] = None,
         rate: Annotated[float | None, About("learning rate of these steps")] = None,
         seed: Annotated[int, About("of who gets whose answer")] = 0,

@@ -34,15 +34,15 @@ class RoleOptions(Options):
         (), description="what is boilerplate for --roles regex; frames of tool calls when none is given"
     )
     shad_rows: int | None = Field(
-        None, ge=2, description="rows whose answers change places; 1 % of all and at least 32 when not given"
+        None, ge=2, description="rows of each kind of answers that change places; 1 % and at least 48 when not given"
     )
     shad_steps: int = Field(36, ge=0, description="steps of tuning on them")
     shad_batch: int = Field(8, ge=1, description="rows in one of these steps")
     shad_rate: float = Field(1e-3, gt=0, description="learning rate of these steps, falling to zero")
     shad_rank: int = Field(8, ge=1, description="rank of the change that is tuned and dropped again")
-    upper: float = Field(1.0, gt=0, le=1, description="share of the layers that this change is beside: the upper ones")
+    upper: float = Field(0.5, gt=0, le=1, description="share of the layers that this change is beside: the upper ones")
     shad_targets: Literal["query-value", "attention", "all-linear"] = Field(
-        "query-value", description="linear layers that this change is beside"
+        "all-linear", description="linear layers that this change is beside"
     )
     shad_seed: int = Field(0, ge=0, description="of who gets whose answer; not that of the training")
     control: bool = Field(
@@ -132,7 +132,7 @@ class FindsRoles(Method):
         if table is None or not len(table):
             return
         if self.found is not None:
-            rows, ld = differences_of(context, self.settings, self.found.change, table)
+            rows, ld = differences_of(context, self.settings, self.found, table)
             ends = np.cumsum([len(row.answer) for row in rows]).tolist()
             for row, end in zip(rows, ends, strict=True):
                 here = ld[end - len(row.answer) : end]

@@ -11,13 +11,14 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from peft_lab.methods._shad_rows import Row, digest_of_rows, rows_of, sample_size, shared_by, shuffled
+from peft_lab.methods._shad_kinds import Kinds, kinds_of
+from peft_lab.methods._shad_rows import LEAST, Row, digest_of_rows, rows_of, sample_size, shared_by, shuffled
 from peft_lab.methods._shad_store import load, save
 from peft_lab.methods._shad_tuning import Change, Effort, Tuner, tuner
 from pluggy_specs import MethodContext, Table
@@ -25,7 +26,7 @@ from pluggy_specs import MethodContext, Table
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 1
+FORMAT = 2
 """Of what is kept; higher when a change of this code makes other roles."""
 CLEAR = 0.05
 """A difference of losses below this is near to chance: the token's probability changes by less than 5 %."""
@@ -59,11 +60,20 @@ class Differences:
     ld: np.ndarray
     before: np.ndarray
     change: dict[str, np.ndarray]
-    """The tuned change, by which other rows get their LD."""
+    """The tuned changes, by which other rows get their LD: ``KIND/NAME``, a kind of rows by its number."""
     summary: dict[str, Any]
     again: bool = False
     """Whether they were found before, and only read now."""
     rows: list[Row] = field(default_factory=list)
+
+    @property
+    def changes(self) -> list[dict[str, np.ndarray]]:
+        """The tuned change of each kind of rows."""
+        found: list[dict[str, np.ndarray]] = [{} for _ in range(self.summary["kinds"])]
+        for name, values in self.change.items():
+            at, _, tensor = name.partition("/")
+            found[int(at)][tensor] = values
+        return found
 
     @property
     def roles(self) -> np.ndarray:
@@ -92,53 +102,101 @@ def find_differences(context: MethodContext, settings: Settings) -> Differences:
 
 
 def differences_of(
-    context: MethodContext, settings: Settings, change: Mapping[str, np.ndarray], rows: Table
+    context: MethodContext, settings: Settings, known: Differences, rows: Table
 ) -> tuple[list[Row], np.ndarray]:
-    """LD of other rows by a change that was tuned before: the rows, and LD of their answer tokens one after another."""
+    """LD of other rows by changes that were tuned before: the rows, and LD of their answer tokens one after another."""
     import torch
 
     found = rows_of(context.sweep(rows))
+    parts = Kinds(tuple(known.summary["first"])).split(found)
     with tuner(context.base(), context.task, _pad(context), settings.effort, settings.seed) as tuned:
-        before, after = tuned.losses(found, {name: torch.from_numpy(values) for name, values in change.items()})
+        told = []
+        for part, change in zip(parts, known.changes, strict=True):
+            if part:
+                before, after = tuned.losses(part, {name: torch.from_numpy(values) for name, values in change.items()})
+                told.append(_Told(part, before, after))
+    before, after = _in_order(found, told, ("before", "after"))
     return found, after - before
+
+
+@dataclass
+class _Told:
+    """Losses of the answer tokens of some rows, one row after another, under the base model and under changes."""
+
+    rows: list[Row]
+    before: np.ndarray
+    after: np.ndarray
+    unshuffled: np.ndarray | None = None
+    """Under a change that was tuned on pairs as they are."""
+    anew: np.ndarray | None = None
+    """Under a change that was tuned on another sample."""
+    sample: list[Row] = field(default_factory=list)
+    """The rows that were shuffled."""
+    change: Change = field(default_factory=dict)
+
+
+def _in_order(rows: Sequence[Row], told: Sequence[_Told], names: Sequence[str]) -> list[np.ndarray]:
+    """Arrays of several parts of some rows, as the rows stand."""
+    by_name: dict[str, dict[int, np.ndarray]] = {name: {} for name in names}
+    for part in told:
+        cuts = np.cumsum([len(row.answer) for row in part.rows])[:-1]
+        for name in names:
+            pieces = np.split(getattr(part, name), cuts)
+            by_name[name] |= {row.number: piece for row, piece in zip(part.rows, pieces, strict=True)}
+    return [np.concatenate([by_name[name][row.number] for row in rows]) for name in names]
 
 
 def _found(context: MethodContext, model: torch.nn.Module, rows: list[Row], settings: Settings) -> Differences:
     draw = np.random.default_rng(settings.seed)
-    picked = draw.choice(len(rows), sample_size(len(rows), settings.rows), replace=False)
-    sample = [rows[i] for i in np.sort(picked)]
+    kinds = kinds_of(rows, settings.rows or LEAST)
+    parts = kinds.split(rows)
     longest = max(len(row.ids) for row in rows)
     with tuner(model, context.task, _pad(context), settings.effort, settings.seed) as tuned:
-        change = tuned.tune(shuffled(sample, draw, longest), draw)
-        before, after = tuned.losses(rows, change)
+        told = [_told(tuned, part, draw, longest, settings.rows) for part in parts]
+        before, after = _in_order(rows, told, ("before", "after"))
         ld = after - before
-        summary = _summary(rows, sample, ld, before, settings, tuned, model)
+        summary = _summary(rows, told, ld, before, settings, tuned, model) | {"first": list(kinds.first)}
         if settings.control:
-            summary |= _control(tuned, rows, sample, longest, change)
-    arrays = {name: values.numpy() for name, values in change.items()}
+            summary |= _control([_tried(tuned, one, longest) for one in told])
+    arrays = {f"{at}/{name}": values.numpy() for at, one in enumerate(told) for name, values in one.change.items()}
     ends = np.cumsum([len(row.answer) for row in rows])
     return Differences(ends, ld, before, arrays, summary, rows=rows)
 
 
-def _control(tuned: Tuner, rows: Sequence[Row], sample: Sequence[Row], longest: int, change: Change) -> dict[str, Any]:
-    """Two more tunings beside the one that counts, and what they say of the same rows.
+def _told(tuned: Tuner, rows: list[Row], draw: np.random.Generator, longest: int, wanted: int | None) -> _Told:
+    """Shuffle some rows of one kind and tune on them; the losses of all rows of that kind before and after."""
+    picked = draw.choice(len(rows), sample_size(len(rows), wanted), replace=False)
+    sample = [rows[i] for i in np.sort(picked)]
+    change = tuned.tune(shuffled(sample, draw, longest), draw)
+    before, after = tuned.losses(rows, change)
+    return _Told(rows, before, after, sample=sample, change=change)
+
+
+def _tried(tuned: Tuner, told: _Told, longest: int) -> _Told:
+    """Some rows of a kind under two more tunings: on the sample as it was, and on another one, shuffled anew."""
+    draw = np.random.default_rng([tuned.effort.steps, len(told.rows), 1])
+    other = [told.rows[i] for i in draw.choice(len(told.rows), len(told.sample), replace=False)]
+    unshuffled = tuned.tune(told.sample, draw)
+    anew = tuned.tune(shuffled(other, draw, longest), draw)
+    known = {row.number for row in told.sample}
+    tried = sorted(told.rows, key=lambda row: row.number in known)[:TRIED]
+    before, after, control, second = tuned.losses(tried, told.change, unshuffled, anew)
+    return _Told(tried, before, after, control, second)
+
+
+def _control(told: Sequence[_Told]) -> dict[str, Any]:
+    """What two more tunings beside the one that counts say of the same rows.
 
     Unshuffled pairs: if the roles mean anything, the loss of reasoning rises less with them, as the prompt goes on to
     tell it. Another sample, shuffled anew: how often it gives the same role.
     """
-    draw = np.random.default_rng([tuned.effort.steps, len(rows), 1])
-    other = [rows[i] for i in draw.choice(len(rows), len(sample), replace=False)]
-    unshuffled = tuned.tune(sample, draw)
-    anew = tuned.tune(shuffled(other, draw, longest), draw)
-    known = {row.number for row in sample}
-    tried = sorted(rows, key=lambda row: row.number in known)[:TRIED]
-    before, *after = tuned.losses(tried, change, unshuffled, anew)
-    ld, control, second = (one - before for one in after)
+    names = ("after", "unshuffled", "anew")
+    ld, control, second = (np.concatenate([getattr(one, name) - one.before for one in told]) for name in names)
     reason = ld > 0
     same, clear = reason == (second > 0), np.abs(ld) > CLEAR
     return {
         "control": {
-            "rows": len(tried),
+            "rows": sum(len(one.rows) for one in told),
             "reasoning": [_mean(ld[reason]), _mean(control[reason])],
             "boilerplate": [_mean(ld[~reason]), _mean(control[~reason])],
         },
@@ -148,7 +206,7 @@ def _control(tuned: Tuner, rows: Sequence[Row], sample: Sequence[Row], longest: 
 
 def _summary(
     rows: Sequence[Row],
-    sample: Sequence[Row],
+    told: Sequence[_Told],
     ld: np.ndarray,
     before: np.ndarray,
     settings: Settings,
@@ -158,7 +216,8 @@ def _summary(
     reason = ld > 0
     return {
         "rows": len(rows),
-        "sample": len(sample),
+        "kinds": len(told),
+        "sample": sum(len(one.sample) for one in told),
         "steps": settings.effort.steps,
         "layers": tuned.adapter.about,
         "goes_on": bool(tuned.passes.goes_on),

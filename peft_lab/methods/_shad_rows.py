@@ -16,7 +16,7 @@ from pluggy_specs.pieces import UNSUPERVISED, digest_of
 if TYPE_CHECKING:
     import torch
 
-LEAST, SHARE = 32, 0.01
+LEAST, SHARE = 48, 0.01
 """Rows that are shuffled: this share of all, and at least so many."""
 
 
@@ -56,13 +56,13 @@ def rows_of(batches: Iterable[Batch]) -> list[Row]:
 
 
 def sample_size(rows: int, wanted: int | None) -> int:
-    """How many rows are shuffled: as many as wanted, else 1 % and at least 32; never more than there are.
+    """How many rows are shuffled: as many as wanted, else 1 % and at least 48; never more than there are.
 
     Raises:
         MethodRefused: there are fewer than two.
     """
     if rows < 2:
-        raise MethodRefused(f"{rows} row has no other to change answers with", "Give at least 32 rows")
+        raise MethodRefused(f"{rows} row has no other to change answers with", f"Give at least {LEAST} rows")
     return min(rows, wanted or max(LEAST, math.ceil(SHARE * rows)))
 
 

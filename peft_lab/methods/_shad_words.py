@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from peft_lab.methods._shad import CLEAR, Differences
-from peft_lab.methods._shad_rows import LEAST
 
 UNTRAINED = 0.8
 """A base model whose loss on the answers is above this share of blind guessing knows too little."""
@@ -16,6 +15,8 @@ FEW, MANY = 0.05, 0.95
 """Shares of boilerplate beyond which roles tell little."""
 FORMAT = 0.1
 """Share of answer tokens that stand in half of the answers, below which there is no format."""
+FEWEST = 32
+"""Shuffled rows below which roles are drawn from too little."""
 STEADY = 0.8
 """Share of tokens, counting the clear ones only, that should get the same role from another sample."""
 
@@ -26,7 +27,7 @@ def said_of(found: Differences) -> Iterator[str]:
     again = "found again: " if found.again else ""
     yield (
         f"Roles {again}{s['reasoning']:,} of {s['tokens']:,} answer tokens are reasoning, the rest boilerplate, by "
-        f"shuffling {s['sample']} of {s['rows']:,} rows and tuning {s['steps']} steps beside {s['layers']}"
+        f"shuffling {s['sample']} of {s['rows']:,} rows{_apart(s)} and tuning {s['steps']} steps beside {s['layers']}"
         + ("" if found.again else f" ({s['seconds']:.0f} s)")
     )
     yield (
@@ -37,6 +38,10 @@ def said_of(found: Differences) -> Iterator[str]:
     if "control" in s:
         yield from _of_control(s)
     yield from doubts(s)
+
+
+def _apart(s: dict[str, Any]) -> str:
+    return f" ({s['kinds']} kinds of answers by how they begin, each apart)" if s["kinds"] > 1 else ""
 
 
 def _of_control(s: dict[str, Any]) -> Iterator[str]:
@@ -64,8 +69,8 @@ def doubts(s: dict[str, Any]) -> list[str]:
         )
     elif not FEW <= share <= MANY:
         said.append(f"Roles say little: {share:.0%} of the answer tokens came out as boilerplate")
-    if s["sample"] < LEAST:
-        said.append(f"Roles rest on {s['sample']} shuffled rows; at least {LEAST} are wanted")
+    if s["sample"] < FEWEST:
+        said.append(f"Roles rest on {s['sample']} shuffled rows; at least {FEWEST} are wanted")
     if "control" in s and s["control"]["reasoning"][0] <= s["control"]["reasoning"][1]:
         said.append("Roles cannot be trusted: the loss of reasoning rises no more with shuffled answers than without")
     if "agreement" in s and s["agreement"]["clear"] < STEADY:
