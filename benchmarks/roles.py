@@ -38,9 +38,16 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--rows", type=int)
     parser.add_argument("--rate", type=float)
     parser.add_argument("--upper", type=float)
+    parser.add_argument("--targets")
     parser.add_argument("--out", type=Path)
     a = parser.parse_args(argv)
-    asked = {"shad_steps": a.steps, "shad_rows": a.rows, "shad_rate": a.rate, "upper": a.upper}
+    asked = {
+        "shad_steps": a.steps,
+        "shad_rows": a.rows,
+        "shad_rate": a.rate,
+        "upper": a.upper,
+        "shad_targets": a.targets,
+    }
     options = {name: value for name, value in asked.items() if value is not None}
     found = []
     for data in a.data:

@@ -70,6 +70,9 @@ class MethodContext(Protocol):
     held_out: Table | None
     """Some rows that nothing was trained on, to be shown. In :meth:`Method.artifacts` of tasks that generate, else
     None."""
+    rehearsal: bool
+    """Whether no training follows but a few steps to see what they cost, as for a plan. What takes long and changes
+    neither what trains nor what a step costs can be left out then."""
 
     def note(self, text: str) -> None:
         """Something a person should know about this run; it stands on the card."""

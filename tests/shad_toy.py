@@ -99,6 +99,7 @@ class Context(SimpleNamespace):
             tokenizer=Tokenizer(),
             device=torch.device("cpu"),
             held_out=None,
+            rehearsal=False,
             **more,
         )
         self.notes: list[str] = []

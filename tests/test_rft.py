@@ -193,6 +193,16 @@ def test_a_run_finds_roles_and_weighs_by_them(shared):
     assert scores["loss_reasoning"] > 0 and scores["loss_boilerplate"] > 0
 
 
+def test_a_plan_does_not_look_for_roles_and_says_so(shared, monkeypatch):
+    lab, *_ = shared
+    monkeypatch.setattr(
+        "peft_lab.methods._finds_roles.find_differences", lambda *_: pytest.fail("roles were looked for")
+    )
+    plan = lab.plan("lora+rft", **FAST)
+    assert any("Roles are found when training begins" in note for note in plan.notes)
+    assert plan.forecast.seconds
+
+
 def test_roles_and_losses_are_of_the_same_rows(shared):
     _, _, run, _ = shared
     roles, losses = run.artifact("token-roles"), run.artifact("token-losses")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from peft_lab.methods._shad import CLEAR, Differences
+from peft_lab.methods._shad import CLEAR, Differences, Settings
+from peft_lab.methods._shad_rows import Row
 
 UNTRAINED = 0.8
 """A base model whose loss on the answers is above this share of blind guessing knows too little."""
@@ -76,6 +77,15 @@ def doubts(s: dict[str, Any]) -> list[str]:
     if "agreement" in s and s["agreement"]["clear"] < STEADY:
         said.append(f"Roles are unsteady: another sample agrees on {s['agreement']['clear']:.0%} of the clear ones")
     return said
+
+
+def not_found(rows: Sequence[Row], settings: Settings) -> str:
+    """What finding roles takes, where they are not found now."""
+    tunings = 3 if settings.control else 1
+    return (
+        f"Roles are found when training begins, which takes {tunings * settings.effort.steps} steps of tuning on "
+        f"answers for each kind of them and one pass over {len(rows):,} rows; unless they are known from before"
+    )
 
 
 def said_of_rule(rule: str, roles: np.ndarray, shared: float) -> Iterator[str]:

@@ -36,6 +36,7 @@ class Context:
     batcher: Batcher | None = None
     longest: int = 0
     """Tokens that a row may have."""
+    rehearsal: bool = False
     make_base: Callable[[], torch.nn.Module] | None = None
 
     def batches(self, count: int) -> Iterator[Batch]:

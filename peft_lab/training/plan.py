@@ -115,7 +115,7 @@ def _plan(recipe: Recipe, host: Host) -> Plan:
 
     began = time.perf_counter()
     draft = Draft(recipe)
-    ready = prepare(recipe, host, draft, Progress())
+    ready = prepare(recipe, host, draft, Progress(), rehearsal=True)
     load_seconds = time.perf_counter() - began
     job, test = ready.job, ready.encoded.get("test")
     layers = changes.trainable_by_layer(job.built)

@@ -66,8 +66,20 @@ class Prepared:
         return answers(job.built.model, self.rows, tokenizer=self.context.tokenizer, longest=self.longest, **means)
 
 
-def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *, anyway: bool = False) -> Prepared:
+def prepare(
+    recipe: Recipe,
+    host: Host,
+    journal: Notebook,
+    progress: Progress,
+    *,
+    anyway: bool = False,
+    rehearsal: bool = False,
+) -> Prepared:
     """Load data, tokenizer and model, attach the methods, tokenise: all that comes before the first step.
+
+    Args:
+        anyway: go on with a run though something is not what it was.
+        rehearsal: no training will follow; methods may leave out what only a training needs.
 
     Raises:
         PeftLabError: what a person can put right.
@@ -108,7 +120,7 @@ def prepare(recipe: Recipe, host: Host, journal: Notebook, progress: Progress, *
     task = make_task(host, data.task)
     generator = torch.Generator().manual_seed(recipe.seed)
     context = Context(accelerator.device, generator, load_tokenizer(found), task, settings.batch_size)
-    context.rows, context.note = data.splits["train"], journal.note
+    context.rows, context.note, context.rehearsal = data.splits["train"], journal.note, rehearsal
     give_back(methods, memory_of(recipe.start) if recipe.start else journal.record)
     vocabulary = adapt_tokenizer(methods, context)
     prints = {
