@@ -1,8 +1,11 @@
-"""Draw the pictures of README and docs again, from the quickstart as ``make demo`` ran it.
+"""Draw the pictures of README and docs again, from the quickstart as ``make demo`` ran it and from runs.
 
     make images
 
 Needs the extra ``dev`` and a Chromium that Playwright can start; without one the photographs are left as they are.
+Runs are those of the notebooks, as ``make notebooks`` leaves them or as executed in ``build/demo``; where a run of
+``sparse`` or ``apt`` is not there it is trained, which takes a minute or two. The picture of tokens is drawn only from
+a run that is there: to find the roles of tokens takes longer.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -29,12 +34,73 @@ PICTURES = {
     "%peft show curves": "curves.png",
 }
 CARD = "bitfit = %peft train bitfit"
+RUNS = ROOT / "build" / "demo" / "peft_runs", ROOT / "build" / "test_runs"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A view of a run, as a picture; one of HTML is photographed."""
+
+    file: str
+    view: str
+    method: str
+    needs: str
+    """The artifact that the run must have; only a choice by words leaves constructs."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    trained_with: dict[str, Any] | None = None
+    """Settings to train it with where there is no run; None: not trained here."""
+    html: bool = False
+    wide: int = 900
+
+
+SPARSE = {"density": 0.005, "epochs": 2}
+IN_A_TENSOR = {"tensor": "layer.4.intermediate.dense.weight"}
+A_FEW = {"labels": ("building_access", "leave_absence", "payroll"), "most": 3}
+SHOWN = (
+    Shown("mask-atlas.png", "mask-atlas", "sparse", "constructs", trained_with=SPARSE),
+    Shown("mask-tensor.png", "mask-atlas", "sparse", "constructs", IN_A_TENSOR, SPARSE),
+    Shown("constructs.png", "constructs", "sparse", "constructs", A_FEW, SPARSE, html=True),
+    Shown("gates.png", "gates", "apt", "prefix-gates", trained_with={"epochs": 2}),
+    Shown("tokens.png", "tokens", "lora+rft", "token-roles", {"samples": 2}, html=True),
+)
 
 
 def main() -> None:
+    IMAGES.mkdir(exist_ok=True)
+    chromium = find_chromium()
+    if EXECUTED.is_file():
+        draw_quickstart(chromium)
+    else:
+        print(f"no {EXECUTED.relative_to(ROOT)} (make demo): the pictures of the quickstart are left as they are")
+    draw_runs(chromium)
+
+
+def draw_runs(chromium: str | None) -> None:
+    """Pictures of runs of the longer notebooks."""
+    from peft_lab import Lab
+    from peft_lab.run import readable_runs
+
+    lab = Lab(RUNS[0])
+    for shown in SHOWN:
+        known = [run for folder in RUNS for run in readable_runs(folder)]
+        fitting = (r for r in known if r.recipe.method == shown.method and shown.needs in r.artifacts)
+        run = next((r for r in fitting if r.status == "finished"), None)
+        if run is None and shown.trained_with is not None:
+            run = lab.train(shown.method, model="minilm", data="helpdesk", **shown.trained_with)
+        if run is None:
+            print(f"no finished run of {shown.method} (make notebooks): {shown.file} is left as it is")
+            continue
+        picture = lab.show(shown.view, run, **shown.settings)
+        if not shown.html:
+            (IMAGES / shown.file).write_bytes(picture.png)
+        elif chromium:
+            photograph(picture._repr_html_(), IMAGES / shown.file, chromium, shown.wide)
+
+
+def draw_quickstart(chromium: str | None) -> None:
+    """Pictures of the executed quickstart, which is kept as the notebook."""
     import nbformat
 
-    IMAGES.mkdir(exist_ok=True)
     book = nbformat.read(EXECUTED, as_version=4)
     cells = {cell.source: cell for cell in book.cells if cell.cell_type == "code"}
     for start, name in PICTURES.items():
@@ -45,8 +111,8 @@ def main() -> None:
     for cell in book.cells:
         cell.metadata.pop("execution", None)
     nbformat.write(book, NOTEBOOK)
-    if chromium := find_chromium():
-        photograph_card(html_of(cells, CARD), chromium)
+    if chromium:
+        photograph(html_of(cells, CARD), IMAGES / "card.png", chromium)
         with tempfile.TemporaryDirectory() as folder:
             photograph_lab(Path(folder), chromium)
 
@@ -59,19 +125,31 @@ def html_of(cells: dict, start: str) -> str:
 def find_chromium() -> str | None:
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
-        print("no chromium: card.png and lab.png are left as they are")
+        print("no chromium: the photographs (card, lab, constructs, tokens) are left as they are")
     return found
 
 
-def photograph_card(html: str, chromium: str) -> None:
+def photograph(html: str, file: Path, chromium: str, wide: int = 860) -> None:
+    """HTML as a notebook shows it, on white."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 860, "height": 600}, device_scale_factor=1.5)
-        page.set_content(f"<body style='margin:12px;background:#fff;font:14px sans-serif'>{html}</body>")
-        page.locator("body").screenshot(path=IMAGES / "card.png")
+        page = browser.new_page(viewport={"width": wide, "height": 600}, device_scale_factor=1.5)
+        page.set_content(f"<body style='margin:0;padding:12px;background:#fff;font:14px sans-serif'>{html}</body>")
+        page.locator("body").screenshot(path=file)
         browser.close()
+    squeeze(file)
+
+
+def squeeze(file: Path) -> None:
+    """Keep a third of the bytes: the smooth edges of letters need few colours."""
+    from PIL import Image
+
+    picture = Image.open(file).convert("RGB")
+    picture.quantize(96, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE).save(
+        file, optimize=True
+    )
 
 
 def photograph_lab(folder: Path, chromium: str) -> None:
@@ -111,6 +189,7 @@ def photograph_lab(folder: Path, chromium: str) -> None:
                     break
             page.wait_for_timeout(1000)
             page.screenshot(path=IMAGES / "lab.png")
+            squeeze(IMAGES / "lab.png")
             browser.close()
     finally:
         server.terminate()

@@ -363,6 +363,22 @@ def test_picture_is_small_deterministic_and_says_what_it_shows(tmp_path: Path) -
     assert Picture("only words")._repr_mimebundle_()["text/html"].count("<img") == 0
 
 
+def test_a_picture_in_fewer_colours_keeps_the_rare_ones() -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    figure = style.new_figure(6, 5)
+    axes = figure.add_subplot()
+    axes.imshow(0.4 + 0.2 * np.random.default_rng(0).random((500, 500)), cmap="cividis_r", vmin=0, vmax=1)
+    axes.plot([250], [250], "s", markersize=6, color="#FFEA46")  # as one end of a colour key, seen nowhere else
+    picture = Image.open(BytesIO(render(Drawing("", figure)).png))
+    assert picture.mode == "P"
+    colours = [colour for _, colour in picture.convert("RGB").getcolors(256) or []]
+    for wanted in ((255, 234, 70), (255, 255, 255)):
+        assert min(max(abs(a - b) for a, b in zip(colour, wanted, strict=True)) for colour in colours) < 16
+
+
 def test_importing_is_light_and_pyplot_is_never_imported(tmp_path: Path) -> None:
     run = make_run(tmp_path, record_of(), points_of(10, 1))
     code = (

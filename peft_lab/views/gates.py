@@ -40,7 +40,7 @@ class Gates(View):
         ]
         if "gate-at-start" in arrays:
             moved = now - np.asarray(arrays["gate-at-start"].values, dtype=float)
-            panels.insert(1, ("change since the start", moved, (-0.5, 0.5), "PuOr", lambda v: f"{v:+.2f}"))
+            panels.insert(1, ("change since the start", moved, (-0.5, 0.5), "PuOr", _signed))
         wide = 0.4 * min(tokens, MOST_NUMBERS) + 0.9
         way = arrays.get("gate-on-the-way")
         heights = [0.85 + 0.24 * layers] * len(panels) + ([0.7 + 0.1 * layers] if way else [])
@@ -72,6 +72,10 @@ def _said(run: RunView, now: np.ndarray, scale: np.ndarray) -> str:
         f"{run.id}, {run.recipe.method}: factor times mean gate is highest in layer {most} ({opened[most]:.2f}) and "
         f"lowest in layer {least} ({opened[least]:.2f}); gates start at half open."
     )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}" if abs(value) >= 0.005 else "0"
 
 
 def _grid(
@@ -111,7 +115,8 @@ def _on_the_way(figure: Figure, place: SubplotSpec, way: Array) -> None:
         axes.set_xticks([])
         axes.set_yticks([])
         begin = int(ends[part - 1]) + 1 if part else 1
-        axes.set_title(in_figure(f"batches {begin} to {ends[part]}"), loc="left", fontsize=8.5, color=INK)
+        what = "batches" if part else "open, batches"
+        axes.set_title(in_figure(f"{what} {begin} to {ends[part]}"), loc="left", fontsize=8.5, color=INK)
         for spine in axes.spines.values():
             spine.set(color=PAPER, linewidth=4)  # a gap between the pictures
 

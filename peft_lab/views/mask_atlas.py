@@ -111,7 +111,7 @@ def _strip(mask: Mask, run: str) -> Drawing:
         100 * part[:, columns],
         mask.layers,
         kinds,
-        title=f"{mask.title}: which weights train",
+        title=f"{mask.title}: which weights train (% of each group)",
         scale="trainable, % of the group",
         number=three_digits,
         blank="no such parameter",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -21,18 +22,19 @@ def blocks_picture(blocks: Blocks, tensor: Tensor, title: str) -> Any:
     there = percent[percent > 0]
     low, high = (float(there.min()), float(there.max())) if there.size else (0.0, 1.0)
     norm = LogNorm(low, high) if 0 < low < high else Normalize(0, high)
-    figure, image, right, top = _with_margins(tensor, title)
+    figure, image, right, top, key = _with_margins(tensor, title)
+    image.set_xlabel(f"column ({_size(blocks)}; dashed: mean)", fontsize=9, color=INK)
     picture = image.imshow(
         np.ma.masked_equal(percent, 0), cmap=_colours(), norm=norm, aspect="auto", interpolation="nearest",
         extent=(0, tensor.columns, tensor.rows, 0),
     )  # fmt: skip
-    bar = figure.colorbar(picture, ax=right, pad=0.1, fraction=0.35, aspect=28)
+    bar = figure.colorbar(picture, cax=key)
     scale = "log scale" if isinstance(norm, LogNorm) else "one density"
     _label_bar(bar, f"% of a block that trains ({scale}; grey: none)")
     mean = 100 * tensor.chosen / tensor.size
     edges_down = np.minimum(np.arange(len(percent) + 1) * blocks.height, tensor.rows)
     edges_across = np.minimum(np.arange(percent.shape[1] + 1) * blocks.width, tensor.columns)
-    if tensor.rows > 1:
+    if right is not None:
         right.stairs(100 * blocks.by_row, edges_down, orientation="horizontal", fill=True, color=PALETTE["blue"])
         right.axvline(mean, color=INK, linewidth=1, linestyle="--")
     top.stairs(100 * blocks.by_column, edges_across, fill=True, color=PALETTE["blue"])
@@ -42,18 +44,19 @@ def blocks_picture(blocks: Blocks, tensor: Tensor, title: str) -> Any:
 
 def blocks_difference_picture(one: Blocks, other: Blocks, tensor: Tensor, title: str, scale: str) -> Any:
     """Density of each block in the first run less that in the second."""
-    figure, image, right, top = _with_margins(tensor, title)
+    figure, image, right, top, key = _with_margins(tensor, title)
     percent = 100 * (one.density - other.density)
+    image.set_xlabel(f"column ({_size(one)})", fontsize=9, color=INK)
     norm = _both_ways(percent)
     picture = image.imshow(
         np.ma.masked_where((one.density == 0) & (other.density == 0), percent), cmap="PuOr", norm=norm, aspect="auto",
         interpolation="nearest", extent=(0, tensor.columns, tensor.rows, 0),
     )  # fmt: skip
-    bar = figure.colorbar(picture, ax=right, pad=0.1, fraction=0.35, aspect=28)
+    bar = figure.colorbar(picture, cax=key)
     _label_bar(bar, f"{scale} (log scale beside 0; grey: in neither)", signed=True)
     edges_down = np.minimum(np.arange(len(percent) + 1) * one.height, tensor.rows)
     edges_across = np.minimum(np.arange(percent.shape[1] + 1) * one.width, tensor.columns)
-    if tensor.rows > 1:
+    if right is not None:
         difference = 100 * (one.by_row - other.by_row)
         right.stairs(difference, edges_down, orientation="horizontal", fill=True, color=PALETTE["blue"])
         right.axvline(0, color=INK, linewidth=1)
@@ -138,35 +141,51 @@ def strip_difference_picture(
     return figure
 
 
-def _with_margins(tensor: Tensor, title: str) -> tuple[Any, Any, Any, Any]:
-    """Axes for an image, for its rows at the right, for its columns on top."""
+def _with_margins(tensor: Tensor, title: str) -> tuple[Any, Any, Any, Any, Any]:
+    """A figure with axes for an image, for its rows at the right, for its columns on top, and for the key.
+
+    Places are said in inches: to find them by layout takes as long as all the drawing.
+    """
     flat = tensor.rows == 1
-    figure = new_figure(8.0, 2.8 if flat else 5.6)
-    grid = figure.add_gridspec(2, 2, width_ratios=(5, 1.6), height_ratios=(1, 1 if flat else 4.6))
-    image = figure.add_subplot(grid[1, 0])
-    right, top = figure.add_subplot(grid[1, 1]), figure.add_subplot(grid[0, 0], sharex=image)
+    width, height = 8.0, 2.7 if flat else 5.5
+    figure = new_figure(width, height)
+    figure.set_layout_engine("none")
+
+    def axes_at(left: float, bottom: float, wide: float, high: float, **shared: Any) -> Any:
+        return figure.add_axes((left / width, bottom / height, wide / width, high / height), **shared)
+
+    across, down = (6.25, 0.75) if flat else (4.65, 3.75)
+    image = axes_at(0.8, 0.5, across, down)
+    top = axes_at(0.8, 0.65 + down, across, height - down - 1.05, sharex=image)
+    right = None if flat else axes_at(0.95 + across, 0.5, 1.4, down)
+    key = axes_at(7.15, 0.5, 0.13, height - 0.9 if flat else down)
     image.set_facecolor(NOTHING)
-    for axes in (right, top):
+    for axes in filter(None, (right, top)):
         tidy(axes)
         axes.tick_params(labelsize=8.5)
-    right.locator_params(axis="x", nbins=3)
     top.locator_params(axis="y", nbins=3)
     image.tick_params(labelsize=9, colors=INK)
-    image.set_xlabel("column", fontsize=9, color=INK)
-    image.set_ylabel("" if flat else "row", fontsize=9, color=INK)
     top.tick_params(labelbottom=False)
     top.set_ylabel("% of a\ncolumn", fontsize=8.5, color=INK)
-    if flat:
+    if right is None:
         image.set_yticks([])
-        right.set_axis_off()
     else:
+        image.set_ylabel("row", fontsize=9, color=INK)
+        right.locator_params(axis="x", nbins=3)
         right.set_ylim(tensor.rows, 0)
         right.set_yticks([])
         right.set_xlabel("% of a row", fontsize=8.5, color=INK)
     image.set_xlim(0, tensor.columns)
     said = in_figure(shorten(title, LONGEST_TITLE))
-    figure.suptitle(said, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK)
-    return figure, image, right, top
+    figure.suptitle(said, x=0.01, y=1 - 0.1 / height, ha="left", fontsize=11, fontweight="bold", color=INK)
+    return figure, image, right, top, key
+
+
+def _size(blocks: Blocks) -> str:
+    rows, columns = (
+        f"{size} {what}{'s' * (size > 1)}" for size, what in ((blocks.height, "row"), (blocks.width, "column"))
+    )
+    return f"a block is {rows} × {columns}"
 
 
 def _colours() -> Any:
@@ -193,13 +212,17 @@ def _signed(value: float) -> str:
 
 
 def _label_bar(bar: Any, text: str, *, signed: bool = False) -> None:
-    bar.set_label(in_figure(text), fontsize=9, color=INK)
+    inches = bar.ax.get_window_extent().height / bar.ax.figure.dpi
+    lines = textwrap.wrap(text, max(24, int(13 * inches)))
+    bar.set_label("\n".join(map(in_figure, lines)), fontsize=9, color=INK)
     bar.ax.tick_params(labelsize=8.5, colors=INK, which="both")
     bar.ax.yaxis.set_major_formatter(lambda value, _: _signed(value) if signed else three_digits(value))
-    bar.ax.yaxis.set_minor_formatter("")
     norm = bar.mappable.norm
+    if signed and inches < 2.5:  # numbers beside 0 would stand on each other
+        bar.set_ticks([norm.vmin, 0, norm.vmax])
     if not signed and 1 < norm.vmax / max(norm.vmin, 1e-9) < 100:  # powers of ten alone would leave it without numbers
         from matplotlib.ticker import LogLocator
 
         bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    bar.minorticks_off()
     bar.outline.set_visible(False)

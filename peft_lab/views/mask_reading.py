@@ -132,9 +132,10 @@ def blocks_of(tensor: Tensor) -> Blocks:
     if tensor.indices is None:
         counts = rows[:, None] * columns[None, :]
     else:
-        row = tensor.indices // tensor.columns
-        block = (row // height) * across + (tensor.indices - row * tensor.columns) // width
-        counts = np.bincount(block, minlength=down * across).reshape(down, across)
+        # Indices are in order, so a row of blocks is a run of them; piece by piece they stay in the cache.
+        edges = (height * tensor.columns * np.arange(1, down)).astype(tensor.indices.dtype)
+        pieces = np.split(tensor.indices, np.searchsorted(tensor.indices, edges))
+        counts = np.stack([np.bincount(piece % tensor.columns // width, minlength=across) for piece in pieces])
     return Blocks(
         counts / (rows[:, None] * columns[None, :]),
         counts.sum(1) / (rows * tensor.columns),
