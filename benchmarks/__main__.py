@@ -18,6 +18,7 @@ NAMES = (
     "reach",
     "roles",
     "rft",
+    "causal",
 )
 
 
