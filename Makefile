@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 STAMP := $(VENV)/.installed
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900
+
+# Tests start many processes: without kept bytecode each of them would compile all of torch again, for eight seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help lab demo test notebooks lint docs images bench clean
 
@@ -30,11 +34,11 @@ demo: $(STAMP) ## run the quickstart without a browser, leave build/01_quickstar
 	@echo "open build/01_quickstart.html"
 
 test: $(STAMP) lint ## lint, types, the notebooks cell by cell, all tests
-	PEFT_LAB_RUNS=$(CURDIR)/build/test_runs $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks/01_quickstart.ipynb notebooks/02_rely_on_it.ipynb
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(NBVAL) -n 2 --dist loadfile --no-loadscope-reorder \
+		notebooks/01_quickstart.ipynb notebooks/02_rely_on_it.ipynb tests
 
 notebooks: $(STAMP) ## every notebook cell by cell, the longer ones too
-	PEFT_LAB_RUNS=$(CURDIR)/build/test_runs $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks
+	$(BIN)/python -m pytest $(NBVAL) notebooks
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

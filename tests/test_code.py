@@ -113,7 +113,7 @@ def pairs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(lab, pairs, tmp_path_factory):
+def trained(lab, pairs, tmp_path_factory, trained_before):
     """Each case trained, its script written, and all scripts run by one process: (run, script, results) by case."""
     folder = tmp_path_factory.mktemp("scripts")
     runs = {}

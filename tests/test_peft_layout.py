@@ -40,7 +40,7 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def kept(tmp_path_factory, trained_before):
     """Each type that trains BERT, trained for a few steps and saved; the logits of the run beside each folder."""
     place = tmp_path_factory.mktemp("types")
     lab = tiny_lab(place, **SIZES)
