@@ -34,7 +34,9 @@ PICTURES = {
     "%peft show curves": "curves.png",
 }
 CARD = "bitfit = %peft train bitfit"
-RUNS = ROOT / "build" / "demo" / "peft_runs", ROOT / "build" / "test_runs"
+RUNS = ROOT / "build" / "demo" / "peft_runs"
+OF_NOTEBOOKS = ROOT / "build" / "test_runs"
+"""Runs of each notebook, in a folder of its name."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,10 @@ def draw_runs(chromium: str | None) -> None:
     from peft_lab import Lab
     from peft_lab.run import readable_runs
 
-    lab = Lab(RUNS[0])
+    lab = Lab(RUNS)
+    folders = [RUNS, *sorted(OF_NOTEBOOKS.glob("*"))]
     for shown in SHOWN:
-        known = [run for folder in RUNS for run in readable_runs(folder)]
+        known = [run for folder in folders for run in readable_runs(folder)]
         fitting = (r for r in known if r.recipe.method == shown.method and shown.needs in r.artifacts)
         run = next((r for r in fitting if r.status == "finished"), None)
         if run is None and shown.trained_with is not None:
