@@ -210,7 +210,7 @@ def test_roles_and_losses_are_of_the_same_rows(shared):
     held_out = roles.arrays["held_out"].values
     assert list(known)[: len(told)] == sorted(told, key=list(known).index)
     assert held_out.sum() == len(told) and held_out[: len(told)].all()
-    assert len(known) == len(told) + 64
+    assert len(known) == len(told) + 16
     kinds = roles.arrays["kind"].values
     assert ((roles.arrays["role"].values >= 0) == np.isin(kinds, (1, 3))).all()
     assert np.isnan(roles.arrays["ld"].values).sum() == (kinds % 2 == 0).sum()

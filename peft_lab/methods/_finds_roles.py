@@ -20,8 +20,9 @@ from pluggy_specs.pieces import UNSUPERVISED
 if TYPE_CHECKING:
     import torch
 
-MOST_SHOWN = 64
-"""Rows of each kind, held out and trained on, whose tokens are kept to be shown."""
+MOST_SHOWN, MOST_WEIGHED = 64, 16
+"""Rows that were trained on whose tokens are kept to be shown, beside those held out; where each takes another pass of
+the trained model for its weights, fewer."""
 
 
 class RoleOptions(Options):
@@ -119,15 +120,16 @@ class FindsRoles(Method):
 
     def artifacts(self, model: torch.nn.Module, context: MethodContext) -> Iterator[Artifact]:
         """Roles, differences and weights of some rows: held out where there are any, and trained on."""
-        shown = [*self._held_out(context), *self._trained_on()]
+        weighs = type(self).weights_of is not FindsRoles.weights_of
+        shown = [*self._held_out(context), *self._trained_on(MOST_WEIGHED if weighs else MOST_SHOWN)]
         weights = {}
-        if type(self).weights_of is not FindsRoles.weights_of:
+        if weighs:
             weights = self._weights(model, context, shown)
         yield token_roles(context.tokenizer, shown, weights, self.options.roles)
 
-    def _trained_on(self) -> Iterator[Shown]:
+    def _trained_on(self, most: int) -> Iterator[Shown]:
         roles = self.roles.cpu().numpy()
-        for row in self.rows[:MOST_SHOWN]:
+        for row in self.rows[:most]:
             here = slice(int(self.starts[row.number]), int(self.starts[row.number]) + len(row.answer))
             yield Shown(row, roles[here], None if self.found is None else self.found.ld[here], held_out=False)
 
