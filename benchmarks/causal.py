@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ROOT, keep, spread
+from benchmarks.common import ROOT, keep, middle, spread
 
 OURS = ("peft_lab", "peft_lab-fp32")
 WAYS = (*OURS, "trainer", "trainer-bf16", "trainer-random")
@@ -152,8 +152,7 @@ def median(runs: Sequence[dict[str, Any]], name: str) -> float:
 def ratio(ours: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> str:
     """How many times as many tokens a second, by round: median and range."""
     name = "tokens_per_second"
-    values = [one[name] / other[name] for one, other in zip(ours, others, strict=True)]
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    return middle([one[name] / other[name] for one, other in zip(ours, others, strict=True)])
 
 
 def shad_table(rows: Sequence[dict[str, Any]]) -> str:

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ROOT, asked, keep
+from benchmarks.common import ROOT, asked, keep, middle
 from benchmarks.quality import TASKS, curve
 from peft_lab.lab import Lab
 
@@ -95,11 +94,6 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells = [method, each, *(middle(values) for values in (share, whole, step, memory))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def middle(values: list[float]) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else "–"
 
 
 if __name__ == "__main__":
