@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks.common import BANKING77, BASELINE, ROOT, keep, need, spread
+from benchmarks.common import BANKING77, BASELINE, ROOT, keep, middle, need, spread
 from peft_lab.sources.models import minilm_folder
 
 OURS = {"peft_lab": "fp32", "peft_lab-auto": "auto"}
@@ -71,8 +71,7 @@ def report(results: list[dict], methods: list[str]) -> None:
 
 def ratio(ours: list[dict], others: list[dict]) -> str:
     """How many times as fast, by round: median and range."""
-    values = [faster(one, other) for one, other in zip(ours, others, strict=True)]
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    return middle([faster(one, other) for one, other in zip(ours, others, strict=True)])
 
 
 def faster(ours: dict, other: dict) -> float:
