@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from peft_lab import run as runs
 from peft_lab.asking import gave, named
@@ -35,6 +35,16 @@ class Served:
 
     of: tuple[Path, int, int]
     restored: Restored
+
+
+class Skin(Protocol):
+    """What only a notebook can do."""
+
+    def panel(self, methods: str | None, model: str | None, data: Any, settings: Mapping[str, Any]) -> None:
+        """Open the panel, filled with what is given."""
+
+    def explore(self, runs: Sequence[Run], what: str | None) -> None:
+        """Open the explorer of runs, with a view."""
 
 
 def data_of(run: Run) -> str | None:
@@ -92,6 +102,8 @@ class Bench:
         """What cells of this kernel have shown; a skin that has cells keeps it."""
         self.read_cell: Callable[[str], list[Any]] | None = None
         """Reads the calls of operations in a cell's text; given by a skin that knows how they are typed."""
+        self.skin: Skin | None = None
+        """Given by a skin that can show widgets."""
         self._host = host
 
     @property

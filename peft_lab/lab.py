@@ -10,6 +10,7 @@ from peft_lab.commands.control import Control
 from peft_lab.commands.generating import Generating
 from peft_lab.commands.keeping import Keeping
 from peft_lab.commands.looking import Looking
+from peft_lab.commands.paneling import Paneling
 from peft_lab.commands.planning import Planning
 from peft_lab.commands.prefixes import Prefixes
 from peft_lab.commands.selfchecking import SelfChecking
@@ -24,6 +25,7 @@ class Lab(
     Choosing,
     Planning,
     Training,
+    Paneling,
     Control,
     Using,
     Generating,

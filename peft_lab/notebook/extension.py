@@ -32,6 +32,7 @@ def unload(ip: Any) -> None:
     if magics is None:
         return
     magics.stop()
+    magics.skin.forget()
     for kind, name in (("line", NAME), ("cell", NAME), ("line", MISPLACED)):
         if getattr(manager.magics[kind].get(name), "__self__", None) is magics:
             del manager.magics[kind][name]

@@ -13,6 +13,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import line_cell_magic, magics_class, no_var_expand
 
 from peft_lab.notebook.configuration import Configured
+from peft_lab.notebook.skin import NotebookSkin
 
 if TYPE_CHECKING:
     from peft_lab.lab import Lab
@@ -34,6 +35,7 @@ class PeftMagics(Configured):
         self._active: Progress | None = None
         self._shown: tuple[Any, int] | None = None
         self._trained: Path | None = None
+        self.skin = NotebookSkin(self)
         super().__init__(shell)
 
     @property
@@ -46,6 +48,7 @@ class PeftMagics(Configured):
                 namespace=self.shell.user_ns, watch=self._watch, follow=self._follow, defaults=self.defaults
             )
             self.made.read_cell = self._calls_in
+            self.made.skin = self.skin
             if self.placeholder is not None and self.shell.user_ns.get("lab") is self.placeholder:
                 self.shell.user_ns["lab"] = self.made
         return self.made

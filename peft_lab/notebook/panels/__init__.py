@@ -1,0 +1,1 @@
+"""Widgets: the panel, explorers, and the Stop button. Imported only when one of them is asked for."""
