@@ -12,10 +12,10 @@ from test_present import HOSTILE, check_html, make_run, record_of
 
 from peft_lab.errors import BadOption
 from peft_lab.present import render
+from peft_lab.present.masks import Tensor, blocks_of, by_chance, cells_of, read_mask
 from peft_lab.testing import tiny_lab
 from peft_lab.training.journal import Journal
 from peft_lab.views.mask_atlas import MaskAtlas
-from peft_lab.views.mask_reading import Tensor, blocks_of, by_chance, cells_of, read_mask
 from pluggy_specs import Array, Artifact
 
 SHAPES = {f"encoder.layer.{n}.{what}.weight": shape for n in range(3) for what, shape in
@@ -131,6 +131,22 @@ def test_two_runs_by_layer_and_within_a_tensor(tmp_path):
     near = MaskAtlas(MaskAtlas.Options(tensor=name)).draw(runs)
     assert f"both train {len(one[name]):,} (100 %, Jaccard" in near.alt
     assert len(render(near).png) < 200_000
+
+
+def test_exact_cells_of_two_runs(tmp_path):
+    one, other = drawn_at_random(0, 0.2), drawn_at_random(1, 0.2)
+    runs = [run_with(tmp_path, mask_artifact(one), "run-3"), run_with(tmp_path, mask_artifact(other), "run-4")]
+    name = "encoder.layer.1.query.weight"
+    drawing = MaskAtlas(MaskAtlas.Options(tensor=name, rows="4:20", columns="0:32")).draw(runs)
+    dense = np.zeros((2, 48 * 32), dtype=bool)
+    dense[0, one[name]], dense[1, other[name]] = True, True
+    first, second = dense.reshape(2, 48, 32)[:, 4:20]
+    assert f"{first.sum()} train in run-3, {second.sum()} in run-4, {(first & second).sum()} in both" in drawing.alt
+    image = np.asarray(drawing.figure.axes[0].images[0].get_array())
+    corners = image[::6, ::6], image[5::6, 5::6]  # upper left and lower right of each cell
+    assert np.array_equal(corners[0] > 0, first) and np.array_equal(corners[1] > 0, second)
+    assert np.array_equal(image[::6, 5::6] == 3, first & second), "only a cell of both is full"
+    assert len(render(drawing).png) < 200_000
 
 
 def test_a_tensor_that_only_one_run_trains(tmp_path):

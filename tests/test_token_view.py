@@ -22,8 +22,8 @@ from peft_lab.errors import PeftLabError
 from peft_lab.lab import Lab
 from peft_lab.present import Picture, render, style
 from peft_lab.present.token_text import BYTES, LONGEST, chips, one_line, readable
+from peft_lab.present.tokens import marks
 from peft_lab.run import Run
-from peft_lab.views import _token_marks as marks
 from peft_lab.views.tokens import Tokens
 
 READ, LEARNED, SPECIAL_READ, SPECIAL_LEARNED = range(4)
@@ -61,7 +61,7 @@ KEPT_STYLES = {  # what the sanitizer of JupyterLab 4.6 leaves in a notebook tha
     "padding": r"(\d+(px)? ?)+",
     "padding-bottom": r"\d+px",
     "text-align": "(left|right|center)",
-    "white-space": "pre-wrap",
+    "white-space": "(pre-wrap|nowrap)",
 }
 
 
@@ -251,7 +251,7 @@ def test_strength_follows_ld_or_weight(make) -> None:
 
 
 def marks_of(run: Run, by: str) -> np.ndarray:
-    from peft_lab.views._token_reading import read
+    from peft_lab.present.tokens.reading import read
 
     kept = read(run)
     return marks.marking(kept, by, run.id)(kept.samples[0])[1]

@@ -14,12 +14,13 @@ from test_present import HOSTILE, check_html, make_run, points_of, record_of
 
 from peft_lab.errors import PeftLabError
 from peft_lab.present import render
+from peft_lab.present.style import three_digits
 from peft_lab.run import Run
 from peft_lab.views import register_views
 from peft_lab.views.change_map import ChangeMap
 from peft_lab.views.comparison import Comparison
 from peft_lab.views.curves import Curves
-from peft_lab.views.heatmap import three_digits, wrapped
+from peft_lab.views.heatmap import wrapped
 from peft_lab.views.trainable_map import TrainableMap
 
 KINDS = [

@@ -30,7 +30,7 @@ def runs(folder: Path) -> Table:
         rows.append(
             [
                 run.id,
-                run.status,
+                f"{run.status} early: {run.early}" if run.early else run.status,
                 run.recipe.method,
                 run.recipe.model,
                 run.recipe.data.source,
@@ -98,12 +98,25 @@ def _trainable(cost: Mapping[str, Any]) -> str:
 
 def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
     """A table of runs, best first, above a picture of quality against cost."""
-    from peft_lab.by_role import by_run
     from peft_lab.present.stack import Stack
     from peft_lab.recipe import checked
 
+    cls = host.find("views", "comparison")
+    view = cls(checked(cls.Options, {"against": against}, "compare"))
+    return Stack((compared(chosen), drawn(host, "comparison", view, best_first(chosen))))
+
+
+def best_first(chosen: Sequence[Run]) -> list[Run]:
+    """Runs in the order of their main score; those without one last."""
+    return sorted(chosen, key=lambda r: (headline(r) is None, -(headline(r) or 0.0)))
+
+
+def compared(chosen: Sequence[Run]) -> Table:
+    """Scores and costs of runs, best first."""
+    from peft_lab.by_role import by_run
+
     rows: list[list[Any]] = []
-    ordered = sorted(chosen, key=lambda r: (headline(r) is None, -(headline(r) or 0.0)))
+    ordered = best_first(chosen)
     laid_over = by_run(ordered)
     known = {r.id: {**_final_scores(r), **laid_over.get(r.id, {})} for r in ordered}
     metrics = [m for m in dict.fromkeys(m for scores in known.values() for m in scores) if m != "loss"]
@@ -130,13 +143,12 @@ def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
     note = "" if same else "These runs are not on the same data: their scores cannot be compared."
     if same and len({(r.recipe.method, r.recipe.model) for r in ordered}) == len(ordered):
         note = "One seed each: small differences may be chance. Train again with --seed 1, --seed 2."
+    if early := [r.id for r in ordered if r.early]:
+        note = f"{note} Ended by a time budget, so on fewer steps: {', '.join(early)}.".strip()
     if laid_over:
         whose = ", ".join(laid_over)
         note = f"{note} Losses by role of {whose}: under the roles found in another of these runs.".strip()
-    table = Table(f"{len(ordered)} runs on {source}", columns, rows, note=note)
-    cls = host.find("views", "comparison")
-    view = cls(checked(cls.Options, {"against": against}, "compare"))
-    return Stack((table, drawn(host, "comparison", view, ordered)))
+    return Table(f"{len(ordered)} runs on {source}", columns, rows, note=note)
 
 
 def gates(host: Host, run: Run, budget: int | None) -> Stack:

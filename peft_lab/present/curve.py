@@ -19,6 +19,7 @@ WIDTH, HEIGHT = 520, 168
 SHARP = 2  # pixels of the picture for each pixel on the page
 SMOOTH = 2  # pixels drawn for each pixel of the picture, which smooths the lines
 MOST_DRAWN = 400
+LOSS = "train.loss"
 Point = Mapping[str, Any]
 
 
@@ -70,16 +71,27 @@ def sparkline(values: Iterable[float], most: int = 32) -> str:
     return "".join("▁▂▃▄▅▆▇█"[round(7 * (n - low) / span) if span else 0] for n in numbers)
 
 
-def series(points: Sequence[Point], split: str, name: str) -> tuple[Any, Any]:
-    """Steps and finite values of one quantity."""
+def series(points: Sequence[Point], split: str, name: str, along: str = "step") -> tuple[Any, Any]:
+    """Steps, or what else they are set ``along``, and finite values of one quantity."""
     pairs = [
-        (p["step"], p[name])
+        (p[along], p[name])
         for p in points
-        if p.get("split") == split and isinstance(p.get("step"), (int, float)) and isinstance(p.get(name), (int, float))
+        if p.get("split") == split and isinstance(p.get(along), (int, float)) and isinstance(p.get(name), (int, float))
     ]
     array = np.asarray(pairs, dtype=float).reshape(-1, 2)
     array = array[np.isfinite(array).all(axis=1)]
     return array[:, 0], array[:, 1]
+
+
+def quantities(points: Iterable[Point]) -> list[str]:
+    """What was logged on the way: ``train.loss``, ``validation.accuracy``, ..., in the order it first came."""
+    found = dict.fromkeys(
+        f"{point.get('split')}.{name}"
+        for point in points
+        for name, value in point.items()
+        if name not in ("step", "epoch", "seconds") and isinstance(value, (int, float)) and math.isfinite(value)
+    )
+    return sorted(found, key=lambda name: not name.startswith("train."))
 
 
 def smoothed(values: Any) -> Any:

@@ -32,8 +32,10 @@ class Facts:
     def status(self) -> str:
         """The word with its mark, and how far the run came."""
         planned, done = (_part(self.record, "steps").get(key) for key in ("planned", "done"))
-        if self.word == "finished" or not planned or done is None:
+        if not planned or done is None or (self.word == "finished" and done >= planned):
             return f"{self.mark} {self.word}"
+        if self.word == "finished":  # its time budget was spent
+            return f"{self.mark} finished early: {count(done)} of {count(planned)} steps"
         return f"{self.mark} {self.word} at step {count(done)} of {count(planned)}"
 
     @property
@@ -139,6 +141,8 @@ class Facts:
             lines.append(f"%peft show curves {self.id}")
         if self.word in ("finished", "stopped"):
             lines += [f"%peft show change-map {self.id}", f'%peft predict {self.id} "..."']
+        if self.word == "stopped":
+            lines.append(f"%peft resume {self.id}")
         return [*lines, "%peft compare"] if lines else ["%peft runs"]
 
     @property

@@ -63,4 +63,4 @@ def _pace(state: Mapping[str, Any]) -> list[str]:
     for unit in ("texts", "tokens"):
         if state.get(f"{unit}_per_second"):
             said.append(f"{count(state[f'{unit}_per_second'])} {unit}/s")
-    return [*said, "Interrupt stops after this step and keeps the run"]
+    return [*said, state.get("how_to_stop") or "Interrupt stops after this step and keeps the run"]

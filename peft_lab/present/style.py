@@ -166,6 +166,16 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
+def three_digits(value: float) -> str:
+    """``12``, ``1.2``, ``0.12``, ``0.012``, then ``1e-4``: what fits a cell."""
+    if value == 0:
+        return "0"
+    if value < 0.001:
+        return f"{value:.0e}".replace("e-0", "e-")
+    digits = 0 if value >= 9.95 else 1 if value >= 0.995 else 2 if value >= 0.0995 else 3
+    return f"{value:.{digits}f}"
+
+
 def words(name: str) -> str:
     """The name of a metric as people say it: ``macro F1``."""
     return plain(name).replace("_", " ").replace("f1", "F1")

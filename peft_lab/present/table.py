@@ -10,6 +10,8 @@ from typing import Any
 from peft_lab.present.style import BORDER, DASH, PLAIN, esc, plain, score
 
 Cell = str | int | float | None
+SHORT = 16
+"""Characters that fit a narrow cell without a break."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,16 @@ class Table:
 
     def _repr_html_(self) -> str:
         sides = [{"<": "left", ">": "right", "^": "center"}[side] for side in self._sides()]
-        edge = f"border:0;border-bottom:1px solid {BORDER};padding:4px 12px 4px 4px;white-space:pre-wrap"
+        edge = f"border:0;border-bottom:1px solid {BORDER};padding:4px 12px 4px 4px"
         head = "".join(
-            f'<th style="{edge};text-align:{side};font-weight:bold">{esc(name)}</th>'
+            f'<th style="{edge};white-space:pre-wrap;text-align:{side};font-weight:bold">{esc(name)}</th>'
             for name, side in zip(self.columns, sides, strict=True)
         )
         body = "".join(
             "<tr>"
             + "".join(
-                f'<td style="{edge};text-align:{s}">{esc(_text(c))}</td>' for c, s in zip(row, sides, strict=True)
+                f'<td style="{edge};white-space:{_wrap(text := _text(c))};text-align:{s}">{esc(text)}</td>'
+                for c, s in zip(row, sides, strict=True)
             )
             + "</tr>"
             for row in self.rows
@@ -95,6 +98,11 @@ def _text(cell: Cell) -> str:
     if isinstance(cell, float):
         return score(cell)
     return f"{cell:,}" if isinstance(cell, int) else plain(cell)
+
+
+def _wrap(text: str) -> str:
+    """Names and numbers stay on one line: ``run-1`` would break at its hyphen."""
+    return "nowrap" if len(text) <= SHORT else "pre-wrap"
 
 
 def _pad(text: str, to: int, side: str) -> str:

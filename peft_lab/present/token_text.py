@@ -80,6 +80,7 @@ def chips(pieces: Sequence[str], marks: bool = True) -> list[Chip]:
     return found
 
 
+@lru_cache(maxsize=8192)
 def as_html(text: str, breaks: bool = True) -> str:
     """A readable text, escaped, for an element; with ``breaks`` a line may break after the mark of a blank."""
     escaped = esc(text)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from peft_lab.errors import RunProblem
-from peft_lab.present.style import INK, PALETTE, in_figure, new_figure, plain, shorten, tidy
-from peft_lab.views.heatmap import three_digits
+from peft_lab.present.style import INK, PALETTE, in_figure, new_figure, plain, shorten, three_digits, tidy
 from pluggy_specs import Drawing, RunView, View
 
 ROOM = 1.32  # of the longest bar with its whisker: numbers stand behind them

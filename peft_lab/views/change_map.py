@@ -10,7 +10,8 @@ from pydantic import Field
 
 import pluggy_specs
 from peft_lab.errors import RunProblem
-from peft_lab.views.heatmap import heatmap, three_digits
+from peft_lab.present.style import three_digits
+from peft_lab.views.heatmap import heatmap
 from pluggy_specs import Drawing, RunView, View
 
 MOST_KINDS = 12

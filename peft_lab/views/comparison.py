@@ -14,6 +14,7 @@ from pydantic import Field
 import pluggy_specs
 from peft_lab.errors import RunProblem
 from peft_lab.present.style import INK, LINES, PALETTE, bytes_, new_figure, score, seconds, share, shorten, tidy, words
+from peft_lab.views._hiding import hiding, left_out
 from peft_lab.views.labels import place_labels
 from pluggy_specs import Drawing, RunView, View
 
@@ -48,13 +49,16 @@ class Comparison(View):
         against: Literal["trainable", "seconds", "memory"] = Field(
             "trainable", description="the cost on the horizontal axis"
         )
+        hide: tuple[str, ...] = hiding()
 
     def draw(self, runs: Sequence[RunView]) -> Drawing:
         """Draw all runs that have a result."""
+        without = left_out(self.options.hide, runs)
         headline = runs[0].headline if runs else "accuracy"
         split = "test" if any(headline in run.metrics.get("test", {}) for run in runs) else "validation"
         axis = AXES[self.options.against]
-        groups, left_out = _groups(runs, split, headline, axis.read)
+        every, unfinished = _groups(runs, split, headline, axis.read)
+        groups = [seen for group in every if (seen := group.without(self.options.hide))]
         if not groups:
             raise RunProblem(f"no run has a {split} {headline} and a {axis.title} to compare", "See %peft runs")
         front, data = _front(groups), " and ".join(sorted({shorten(run.recipe.data.source, 24) for run in runs}))
@@ -75,8 +79,13 @@ class Comparison(View):
         if any(len(g.costs) > 1 for g in groups):
             axes.plot([], [], "|", color=PALETTE["grey"], markersize=12, label="several seeds: lowest, mean, highest")
         figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9, labelcolor=INK)
-        for at, group in enumerate(groups):
-            _point(axes, group, LINES[at % len(LINES)], MARKERS[at // len(LINES) % len(MARKERS)])
+        colours = {group.name: LINES[at % len(LINES)] for at, group in enumerate(every)}
+        markers = {group.name: MARKERS[at // len(LINES) % len(MARKERS)] for at, group in enumerate(every)}
+        for group in every:  # unseen, so that the axes hold all
+            axes.plot(group.costs, group.qualities, "o", markersize=9, visible=False)
+            axes.plot(group.cost, group.quality, "o", markersize=9, visible=False)
+        for group in groups:
+            _point(axes, group, colours[group.name], markers[group.name])
         axes.margins(0.14, 0.16)
         place_labels(axes, [(g.cost, g.quality) for g in groups], [g.name for g in groups])
         best = max(groups, key=lambda g: g.quality)
@@ -85,8 +94,9 @@ class Comparison(View):
         if least is not best:
             alt += f" {least.name} costs least: {score(least.quality)}, {_spent(axis, least)}."
         alt += f" On the front: {', '.join(g.name for g in front)}."
-        if left_out:
-            alt += f" Without a result: {', '.join(left_out)}."
+        alt += f" {without}".rstrip()
+        if unfinished := [name for name in unfinished if name not in self.options.hide]:
+            alt += f" Without a result: {', '.join(unfinished)}."
         if len({run.recipe.data.source for run in runs}) > 1:
             alt += f" These are different data ({data}), so the scores do not compare."
         return Drawing(alt, figure)
@@ -97,8 +107,17 @@ class _Group:
     """Runs that differ in their seed only."""
 
     name: str
+    ids: tuple[str, ...]
     costs: tuple[float, ...]
     qualities: tuple[float, ...]
+
+    def without(self, ids: Sequence[str]) -> _Group | None:
+        """The group without some of its runs; None where none is left."""
+        kept = [at for at, one in enumerate(self.ids) if one not in ids]
+        if not kept:
+            return None
+        names, costs = tuple(self.ids[at] for at in kept), tuple(self.costs[at] for at in kept)
+        return _Group(self.name, names, costs, tuple(self.qualities[at] for at in kept))
 
     @property
     def cost(self) -> float:
@@ -125,7 +144,10 @@ def _groups(runs: Sequence[RunView], split: str, headline: str, cost: Any) -> tu
         key = json.dumps(run.recipe.model_dump(mode="json", exclude={"seed"}), sort_keys=True)
         found.setdefault(key, []).append((run, spent, float(quality)))
     names = _names({key: [run for run, *_ in members] for key, members in found.items()})
-    groups = [_Group(names[k], tuple(m[1] for m in found[k]), tuple(m[2] for m in found[k])) for k in found]
+    groups = []
+    for key, members in found.items():
+        ids, costs, qualities = zip(*((run.id, spent, quality) for run, spent, quality in members), strict=True)
+        groups.append(_Group(names[key], ids, costs, qualities))
     return groups, left_out
 
 

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-import numpy as np
+from pydantic import Field
 
-from peft_lab.errors import RunProblem
-from peft_lab.present.curve import series, smoothed
-from peft_lab.present.style import INK, LINES, in_figure, new_figure, score, shorten, tidy, words
+import pluggy_specs
+from peft_lab.errors import BadOption, RunProblem, nearest
+from peft_lab.present.curve import LOSS, quantities, series, smoothed
+from peft_lab.present.style import INK, LINES, in_figure, new_figure, score, seconds, shorten, tidy, words
+from peft_lab.views._hiding import hiding, left_out
 from pluggy_specs import Drawing, RunView, View
 
 DASHES = ("-", "--", ":", "-.")
 FEW = 4  # with more runs, raw losses and rings would bury the lines
+ALONG = {"step": "step", "seconds": "seconds of training", "epoch": "epoch"}
+OVER = 0.02
+OFF = 0.4
+"""What is left of the name of a run that is left out. Its line is gone; the axes and the other colours stay."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A run in the picture."""
+
+    name: str
+    points: Sequence[Mapping[str, Any]]
+    look: Mapping[str, Any]
+    """Its colour, its kind of line, and whether it is to be seen."""
+
+    @property
+    def shown(self) -> bool:
+        return bool(self.look["visible"])
 
 
 class Curves(View):
@@ -23,59 +44,150 @@ class Curves(View):
     summary = "training loss and validation metric over the steps, the best state marked"
     many = True
 
-    def draw(self, runs: Sequence[RunView]) -> Drawing:
-        """Draw the runs into the same two axes."""
-        headline = runs[0].headline
-        figure = new_figure(9.6, 3.4 if len(runs) < 6 else 3.8)
-        left, right = figure.subplots(1, 2, sharex=True)
-        tidy(left, "Training loss", "step")
-        tidy(right, f"Validation {words(headline)}", "step")
-        said = []
-        for at, run in enumerate(runs):
-            points = run.history.to_dict("records")
-            loss, metric = series(points, "train", "loss"), series(points, "validation", headline)
-            look = {
-                "color": LINES[at % len(LINES)],
-                "linestyle": DASHES[at // len(LINES) % len(DASHES)],
-                "linewidth": 1.9,
-            }
-            if loss[0].size:
-                if len(runs) <= FEW:
-                    left.plot(*loss, color=look["color"], alpha=0.22, linewidth=0.8)
-                left.plot(loss[0], smoothed(loss[1]), **look)
-            name = f"{run.id} {shorten(run.recipe.method, 24)}"
-            right.plot(*metric, **look, marker="o", markersize=4, label=_label(name, metric[1]))
-            said.append(_sentence(name, loss[1] if len(runs) <= FEW else loss[1][:0], metric, headline))
-            if metric[1].size and len(runs) <= FEW:
-                best = int(metric[1].argmax())
-                right.plot(
-                    metric[0][best], metric[1][best], "o", markersize=10, markerfacecolor="none", markeredgecolor=INK
-                )
-        if not any(said):
-            raise RunProblem("there is nothing to draw: no run has logged a step", "See %peft runs")
-        figure.legend(
-            *right.get_legend_handles_labels(),
-            loc="outside right upper",
-            fontsize=9,
-            frameon=False,
-            labelcolor=INK,
-            title="best state, ringed" if len(runs) <= FEW else "best state",
-            handlelength=2.8,
-            title_fontsize=9,
-            alignment="left",
+    class Options(pluggy_specs.Options):
+        """What is drawn, and along what."""
+
+        along: Literal["step", "seconds", "epoch"] = Field("step", description="what the horizontal axis counts")
+        metrics: tuple[str, ...] = Field(
+            (), description="what is drawn, such as train.loss or validation.accuracy; none: loss and the main score"
         )
-        return Drawing(" ".join(filter(None, said)), figure)
+        hide: tuple[str, ...] = hiding()
+
+    def draw(self, runs: Sequence[RunView]) -> Drawing:
+        """Draw the runs into the same axes, one pair of axes for each quantity."""
+        without = left_out(self.options.hide, runs)
+        lines = self._lines(runs)
+        metrics = self._metrics(lines, runs[0].headline)
+        rows, columns = (len(metrics) + 1) // 2, min(2, len(metrics))
+        figure = new_figure(9.6 if columns > 1 else 7.2, (3.4 if len(runs) < 6 else 3.8) * rows)
+        grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
+        said: list[list[str]] = [[] for _ in lines]
+        for axes, metric in zip(grid.flat, metrics, strict=False):
+            tidy(axes, _title(metric), ALONG[self.options.along]).tick_params(labelbottom=True)
+            for line, sentences in zip(lines, said, strict=True):
+                values = series(line.points, *_parts(metric), self.options.along)
+                _draw(axes, line, values, metric, few=len(lines) <= FEW)
+                sentences += [told] if line.shown and (told := self._told(values, metric, len(lines) <= FEW)) else []
+            if not metric.startswith("train."):
+                _within_a_share(axes)
+        for axes in grid.flat[len(metrics) :]:
+            axes.set_visible(False)
+        if not any(series(line.points, *_parts(metric))[0].size for line in lines for metric in metrics):
+            raise RunProblem("there is nothing to draw: no run has logged a step", "See %peft runs")
+        _legend(figure, lines, metrics[-1], "state" if not self.options.metrics else words(_parts(metrics[-1])[1]))
+        # The score is what people look for first, and stands at the right.
+        alt = [f"{line.name}: {', '.join(reversed(s))}." for line, s in zip(lines, said, strict=True) if s]
+        return Drawing(" ".join([*alt, without]).rstrip(), figure)
+
+    def _lines(self, runs: Sequence[RunView]) -> list[_Line]:
+        return [
+            _Line(
+                f"{run.id} {shorten(run.recipe.method, 24)}",
+                run.history.to_dict("records"),
+                {
+                    "color": LINES[at % len(LINES)],
+                    "linestyle": DASHES[at // len(LINES) % len(DASHES)],
+                    "linewidth": 1.9,
+                    "visible": run.id not in self.options.hide,
+                },
+            )
+            for at, run in enumerate(runs)
+        ]
+
+    def _metrics(self, lines: Sequence[_Line], headline: str) -> list[str]:
+        """What is drawn, in its order."""
+        if not self.options.metrics:
+            return [LOSS, f"validation.{headline}"]
+        known = quantities(point for line in lines for point in line.points)
+        for name in self.options.metrics:
+            if name not in known:
+                raise BadOption(f"no run has logged {name!r}", nearest(name, known), "metrics")
+        return list(dict.fromkeys(self.options.metrics))
+
+    def _told(self, values: Any, metric: str, few: bool) -> str:
+        """The main number of a line."""
+        if not values[1].size:
+            return ""
+        split, name = _parts(metric)
+        if split == "train":
+            whose = "" if metric == LOSS else f"{split} "
+            said = f"{whose}{words(name)} from {score(values[1][0])} to {score(smoothed(values[1])[-1])}"
+            return said if few else ""
+        best = _best(values[1], name)
+        at = float(values[0][best])
+        where = {"step": f"at step {at:.0f}", "seconds": f"after {seconds(at)}", "epoch": f"in epoch {at:.3g}"}
+        return f"best {split} {words(name)} {score(values[1][best])} {where[self.options.along]}"
 
 
-def _label(name: str, metric: Any) -> str:
-    return in_figure(f"{name}  {score(metric.max())}" if metric.size else name)
+def _parts(metric: str) -> tuple[str, str]:
+    split, _, name = metric.partition(".")
+    return split, name
 
 
-def _sentence(name: str, loss: Any, metric: Any, headline: str) -> str:
-    parts = []
-    if metric[1].size:
-        best = int(np.argmax(metric[1]))
-        parts.append(f"best validation {words(headline)} {score(metric[1][best])} at step {metric[0][best]:.0f}")
-    if loss.size:
-        parts.append(f"loss from {score(loss[0])} to {score(smoothed(loss)[-1])}")
-    return f"{name}: {', '.join(parts)}." if parts else ""
+def _title(metric: str) -> str:
+    split, name = _parts(metric)
+    return in_figure(f"{'Training' if split == 'train' else split.capitalize()} {words(name)}")
+
+
+def _best(values: Any, name: str) -> int:
+    """The place of the best value: of a loss the lowest, of a score the highest."""
+    return int(values.argmin() if "loss" in name else values.argmax())
+
+
+def _draw(axes: Any, line: _Line, values: Any, metric: str, few: bool) -> None:
+    """A line that is not to be seen is drawn as well, so that the axes stay."""
+    split, name = _parts(metric)
+    if split == "train":
+        if not values[0].size:
+            return
+        if few:
+            axes.plot(*values, color=line.look["color"], visible=line.shown, alpha=0.22, linewidth=0.8)
+        axes.plot(values[0], smoothed(values[1]), **line.look)
+        return
+    axes.plot(*values, **line.look, marker="o", markersize=4)
+    if values[1].size and few:
+        at = _best(values[1], name)
+        ring: dict[str, Any] = {
+            "markersize": 10,
+            "markerfacecolor": "none",
+            "markeredgecolor": INK,
+            "visible": line.shown,
+        }
+        axes.plot(values[0][at], values[1][at], "o", **ring)
+
+
+def _within_a_share(axes: Any) -> None:
+    """An axis of shares, such as accuracies, ends little beyond 0 and 1, although a single point asks for more."""
+    values = [value for line in axes.lines for value in line.get_ydata()]
+    if values and min(values) >= 0 and max(values) <= 1:
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -OVER), min(high, 1 + OVER))
+
+
+def _legend(figure: Any, lines: Sequence[_Line], metric: str, what: str) -> None:
+    """All runs with the best of a quantity, also those left out: the axes keep their place."""
+    from matplotlib.lines import Line2D
+
+    few, (split, name) = len(lines) <= FEW, _parts(metric)
+    scored = split != "train"
+    labels = []
+    for line in lines:
+        values = series(line.points, split, name)[1]
+        labels.append(
+            in_figure(f"{line.name}  {score(values[_best(values, name)])}" if scored and values.size else line.name)
+        )
+    marker: dict[str, Any] = {"marker": "o", "markersize": 4} if scored else {}
+    legend = figure.legend(
+        [Line2D([], [], **line.look, **marker) for line in lines],
+        labels,
+        loc="outside right upper",
+        fontsize=9,
+        frameon=False,
+        labelcolor=INK,
+        title=f"best {what}{', ringed' * few}" if scored else None,
+        handlelength=2.8,
+        title_fontsize=9,
+        alignment="left",
+    )
+    for text, line in zip(legend.get_texts(), lines, strict=True):
+        text.set_alpha(None if line.shown else OFF)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+import pluggy_specs
 from peft_lab.errors import RunProblem
-from peft_lab.present.style import INK, LINES, in_figure, new_figure, shorten, tidy
-from peft_lab.views.heatmap import three_digits
+from peft_lab.present.style import INK, LINES, in_figure, new_figure, shorten, three_digits, tidy
+from peft_lab.views._hiding import hiding, left_out
 from pluggy_specs import Drawing, RunView, View
 
 MARKERS = "osD^v"
@@ -24,8 +25,14 @@ class Distance(View):
     needs = ("parameter-change",)
     many = True
 
+    class Options(pluggy_specs.Options):
+        """What is left out."""
+
+        hide: tuple[str, ...] = hiding()
+
     def draw(self, runs: Sequence[RunView]) -> Drawing:
         """Draw the runs on the same axis."""
+        without = left_out(self.options.hide, runs)
         found = [_by_layer(run) for run in runs]
         layers = list(dict.fromkeys(layer for distances in found for layer in distances))
         if not layers:
@@ -38,6 +45,8 @@ class Distance(View):
         rows, said = np.arange(len(layers)), []
         most = max(100 * value for distances in found for value in distances.values())
         for number, (run, distances) in enumerate(zip(runs, found, strict=True)):
+            if run.id in self.options.hide:
+                continue
             shift = (number - (len(runs) - 1) / 2) * 0.8 / max(2, len(runs))
             values = np.array([100 * distances.get(layer, np.nan) for layer in layers])
             name = f"{run.id} {shorten(run.recipe.method, 24)}"
@@ -51,11 +60,11 @@ class Distance(View):
                     axes.text(place, row + shift, three_digits(value), va="center", fontsize=8, color=INK)
             said.append(_said(name, layers, values))
         axes.set_yticks(rows, [in_figure(f"layer {n}" if n.isdigit() else n) for n in layers])
-        axes.invert_yaxis()
+        axes.set_ylim(len(layers) - 0.5, -0.5)
         axes.set_xlim(0, 1.12 * most)
         if len(runs) > 1:
             axes.legend(fontsize=9, frameon=False, loc="best")
-        return Drawing(" ".join(said), figure)
+        return Drawing(" ".join([*said, without]).rstrip(), figure)
 
 
 def _by_layer(run: RunView) -> dict[str, float]:

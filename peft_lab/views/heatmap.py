@@ -87,16 +87,6 @@ def wrapped(name: str) -> str:
     return "\n".join(in_figure(line) for line in lines)
 
 
-def three_digits(value: float) -> str:
-    """``12``, ``1.2``, ``0.12``, ``0.012``, then ``1e-4``: what fits a cell."""
-    if value == 0:
-        return "0"
-    if value < 0.001:
-        return f"{value:.0e}".replace("e-0", "e-")
-    digits = 0 if value >= 9.95 else 1 if value >= 0.995 else 2 if value >= 0.0995 else 3
-    return f"{value:.{digits}f}"
-
-
 def _cividis(start: float, end: float) -> Any:
     from matplotlib import colormaps
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from pydantic import Field
 
 import pluggy_specs
 from peft_lab.errors import BadOption
-from peft_lab.present.style import count, share
+from peft_lab.present.mask_words import overlap_words, pair_words, whole_words
+from peft_lab.present.masks import Mask, Tensor, block_size, blocks_of, cells_of, in_both, must_be_alike, read_mask
+from peft_lab.present.style import share, three_digits
 from peft_lab.present.table import Table
-from peft_lab.views.heatmap import heatmap, three_digits
+from peft_lab.views.heatmap import heatmap
 from peft_lab.views.mask_pictures import (
     blocks_difference_picture,
     blocks_picture,
     cells_picture,
     strip_difference_picture,
+    two_cells_picture,
 )
-from peft_lab.views.mask_reading import Mask, Tensor, block_size, blocks_of, by_chance, cells_of, read_mask
 from pluggy_specs import Drawing, RunView, View
 
 MOST_CELLS = 128
@@ -48,9 +49,12 @@ class MaskAtlas(View):
             raise BadOption(f"mask-atlas compares two runs, not {len(runs)}", "Name one or two of them")
         masks = [read_mask(run) for run in runs]
         near = bool(self.options.rows or self.options.columns)
-        if near and (len(masks) > 1 or not self.options.tensor):
-            raise BadOption("single cells are those of one tensor of one run", "Say --tensor NAME, and name one run")
+        if near and not self.options.tensor:
+            raise BadOption("single cells are those of one tensor", "Say --tensor NAME")
         if len(masks) == 2:
+            must_be_alike(masks[0], masks[1])
+            if near:
+                return self._two_cells(masks, [run.id for run in runs])
             names = [f"{run.id} ({run.recipe.method})" for run in runs]
             return self._compared(masks[0], masks[1], " less ".join(names))
         (mask,) = masks
@@ -71,19 +75,27 @@ class MaskAtlas(View):
         )
         return Drawing(alt, cells_picture(cells, rows, columns, f"{tensor.name} of {mask.title}"))
 
+    def _two_cells(self, masks: Sequence[Mask], names: Sequence[str]) -> Drawing:
+        first, second = in_both(masks[0], masks[1], self.options.tensor)
+        rows = _part(self.options.rows, first.rows, "rows")
+        columns = _part(self.options.columns, first.columns, "columns")
+        one, other = cells_of(first, rows, columns), cells_of(second, rows, columns)
+        where = f"rows {rows.start} to {rows.stop - 1}, columns {columns.start} to {columns.stop - 1}"
+        alt = (
+            f"{names[0]} and {names[1]}, {first.name}, {where}: of {one.size:,} entries {int(one.sum()):,} train in "
+            f"{names[0]}, {int(other.sum()):,} in {names[1]}, {int((one & other).sum()):,} in both."
+        )
+        title = f"{first.name}: {names[0]} and {names[1]}"
+        return Drawing(alt, two_cells_picture(one, other, rows, columns, title, (names[0], names[1])))
+
     def _compared(self, one: Mask, other: Mask, title: str) -> Drawing:
-        if (one.layers, one.kinds) != (other.layers, other.kinds) or (one.total != other.total).any():
-            raise BadOption(f"{one.title} and {other.title} are on models of other shapes", "Compare runs on one model")
         scale = "percentage points more that train in the first"
         if self.options.tensor:
-            known = replace(one, tensors={**other.tensors, **one.tensors}).find(self.options.tensor)
-            nothing = replace(known, indices=np.zeros(0, dtype=np.int32))
-            first, second = (mask.tensors.get(known.name, nothing) for mask in (one, other))
-            said = _overlap(first.common(second), first.chosen, second.chosen, known.size)
-            picture = blocks_difference_picture(
-                blocks_of(first), blocks_of(second), known, f"{known.name}: {title}", scale
-            )
-            return Drawing(f"{title}, {known.name}: {said}. {_block_size(known)}", picture)
+            first, second = in_both(one, other, self.options.tensor)
+            said = overlap_words(first.common(second), first.chosen, second.chosen, first.size)
+            blocks = blocks_of(first), blocks_of(second)
+            picture = blocks_difference_picture(*blocks, first, f"{first.name}: {title}", scale)
+            return Drawing(f"{title}, {first.name}: {said}. {_block_size(first)}", picture)
         common, mine, theirs = one.common(other), one.chosen, other.chosen
         there = np.asarray(one.total > 0)
         with np.errstate(invalid="ignore"):
@@ -91,15 +103,10 @@ class MaskAtlas(View):
             overlap = common / (mine + theirs - common)
         columns = np.flatnonzero(there.any(axis=0))
         kinds = [one.kinds[column] for column in columns]
-        row, column = divmod(int(np.nanargmax(np.abs(difference))), difference.shape[1])
-        said = f"{_overlap(int(common.sum()), int(mine.sum()), int(theirs.sum()), int(one.total.sum()))}. "
-        said += f"They differ most in {_place(one, row, column)}: "
-        said += f"{share(mine[row, column] / one.total[row, column])} against "
-        said += f"{share(theirs[row, column] / one.total[row, column])}."
         picture = strip_difference_picture(
             difference[:, columns], overlap[:, columns], one.layers, kinds, f"{title}: which weights train", scale
         )
-        return Drawing(f"{title}: {said}", picture)
+        return Drawing(f"{title}: {pair_words(one, other)}", picture)
 
 
 def _strip(mask: Mask, run: str) -> Drawing:
@@ -116,14 +123,7 @@ def _strip(mask: Mask, run: str) -> Drawing:
         number=three_digits,
         blank="no such parameter",
     )
-    row, column = divmod(int(np.nanargmax(part)), part.shape[1])
-    everything = int(total.sum())
-    alt = (
-        f"{mask.title}: {int(chosen.sum()):,} of the {count(everything)} weights outside the head train "
-        f"({share(chosen.sum() / everything)}), in {len(mask.tensors)} tensors; "
-        f"densest in {_place(mask, row, column)} ({share(part[row, column])})."
-    )
-    return Drawing(alt, figure, _densest(mask, run)._repr_html_())
+    return Drawing(whole_words(mask), figure, _densest(mask, run)._repr_html_())
 
 
 def _densest(mask: Mask, run: str) -> Table:
@@ -161,20 +161,6 @@ def _block_size(tensor: Tensor) -> str:
     if height == width == 1:
         return "One block is one weight."
     return f"One block is {height} × {width} weights (rows × columns)."
-
-
-def _overlap(both: int, one: int, other: int, total: int) -> str:
-    either = one + other - both
-    chance = by_chance(one / total, other / total)
-    return (
-        f"of {either:,} entries that either trains, both train {both:,} "
-        f"({share(both / either if either else 0.0)}, Jaccard; random masks of these sizes: {share(chance)})"
-    )
-
-
-def _place(mask: Mask, row: int, column: int) -> str:
-    layer = f"layer {mask.layers[row]}" if mask.layers[row].isdigit() else f"the {mask.layers[row]}"
-    return f"{mask.kinds[column]} of {layer}"
 
 
 def _range(number: int, size: int, end: int) -> str:

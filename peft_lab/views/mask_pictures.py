@@ -7,9 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from peft_lab.present.style import FAINT, INK, PALETTE, PAPER, contrast, in_figure, new_figure, shorten, tidy
-from peft_lab.views.heatmap import DARKEST, NOTHING, three_digits, wrapped
-from peft_lab.views.mask_reading import Blocks, Tensor
+from peft_lab.present.masks import Blocks, Tensor
+from peft_lab.present.style import (
+    FAINT,
+    INK,
+    PALETTE,
+    PAPER,
+    contrast,
+    in_figure,
+    new_figure,
+    shorten,
+    three_digits,
+    tidy,
+)
+from peft_lab.views.heatmap import DARKEST, NOTHING, wrapped
 
 LONGEST_TITLE = 78
 
@@ -68,27 +79,52 @@ def blocks_difference_picture(one: Blocks, other: Blocks, tensor: Tensor, title:
 def cells_picture(cells: np.ndarray, rows: slice, columns: slice, title: str) -> Any:
     """Exact cells: those that train are dark."""
     from matplotlib.colors import ListedColormap
+
+    return _cells_figure(cells, ListedColormap([NOTHING, INK]), rows, columns, title, "dark: trains")
+
+
+def two_cells_picture(
+    one: np.ndarray, other: np.ndarray, rows: slice, columns: slice, title: str, names: tuple[str, str]
+) -> Any:
+    """Exact cells of two runs: each has its own half of a cell, and its own colour; a cell of both is full and dark."""
+    from matplotlib.colors import ListedColormap
+
+    side = 6
+    upper = np.add.outer(np.arange(side), np.arange(side)) < side
+    halves = np.where(upper, 1, 2)
+    cells = np.where(one & other, 3, np.where(one, 1, np.where(other, 2, 0)))
+    fine, half = np.repeat(np.repeat(cells, side, 0), side, 1), np.tile(halves, cells.shape)
+    fine = np.where((fine == half) | (fine == 3), fine, 0)
+    colours = ListedColormap([NOTHING, PALETTE["blue"], PALETTE["vermilion"], INK])
+    key = f"upper left: {names[0]} only, lower right: {names[1]} only, full: both"
+    return _cells_figure(fine, colours, rows, columns, title, key)
+
+
+def _cells_figure(cells: np.ndarray, colours: Any, rows: slice, columns: slice, title: str, key: str) -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    height, width = cells.shape
-    side = min(0.16, 6.2 / max(height, width, 1))
-    figure = new_figure(max(4.6, 1.3 + side * width), 1.5 + max(0.5, side * height))
-    axes = figure.add_subplot()
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    side = min(0.28, 6.2 / max(height, width, 1))
+    wide, high = max(4.6, 1.3 + side * width), 1.3 + max(0.5, side * height)
+    figure = new_figure(wide, high)
+    figure.set_layout_engine("none")  # places in inches: to find them by layout takes longer than all the drawing
+    axes = figure.add_axes((0.8 / wide, 0.6 / high, side * width / wide, side * height / high))
+    left, right, top, bottom = columns.start - 0.5, columns.stop - 0.5, rows.start - 0.5, rows.stop - 0.5
     axes.imshow(
-        cells, cmap=ListedColormap([NOTHING, INK]), vmin=0, vmax=1, interpolation="nearest", aspect="equal",
-        extent=(columns.start - 0.5, columns.stop - 0.5, rows.stop - 0.5, rows.start - 0.5),
+        cells, cmap=colours, vmin=0, vmax=colours.N - 1, interpolation="nearest", aspect="auto",
+        extent=(left, right, bottom, top),
     )  # fmt: skip
     if side >= 0.06:
-        axes.set_xticks(np.arange(columns.start, columns.stop + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(rows.start, rows.stop + 1) - 0.5, minor=True)
-        axes.grid(True, which="minor", color=PAPER, linewidth=0.6)
-    axes.tick_params(which="minor", length=0)
+        axes.vlines(np.arange(columns.start + 1, columns.stop) - 0.5, bottom, top, colors=PAPER, linewidth=0.6)
+        axes.hlines(np.arange(rows.start + 1, rows.stop) - 0.5, left, right, colors=PAPER, linewidth=0.6)
     axes.tick_params(labelsize=9, colors=INK, length=2)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_title(in_figure(shorten(title, LONGEST_TITLE)), loc="left", fontsize=11, fontweight="bold", color=INK)
-    axes.set_xlabel("column (dark: trains)", fontsize=9, color=INK)
-    axes.set_ylabel("row", fontsize=9, color=INK)
+    axes.set_xlabel(in_figure(f"column ({key})"), fontsize=9, color=INK)
+    axes.set_ylabel("row" if height > 1 else "", fontsize=9, color=INK)
+    if height == 1:
+        axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_color(FAINT)
     return figure

@@ -10,12 +10,11 @@ from pydantic import Field
 
 import pluggy_specs
 from peft_lab.errors import BadOption
-from peft_lab.present.style import esc, plain
-from peft_lab.views._token_figures import as_table, figures, sentence, sentence_of_two
-from peft_lab.views._token_lines import lines
-from peft_lab.views._token_marks import change, marking
-from peft_lab.views._token_pages import page
-from peft_lab.views._token_reading import LOSSES, Kept, in_common, read
+from peft_lab.present.style import plain
+from peft_lab.present.tokens.drawing import drawing
+from peft_lab.present.tokens.figures import figures, moved, sentence, sentence_of_two
+from peft_lab.present.tokens.marks import Marking, change, marking
+from peft_lab.present.tokens.reading import LOSSES, Kept, in_common, read
 from pluggy_specs import Drawing, RunView, View
 
 READABLE_TOKENS, READABLE_SAMPLES = 600, 5
@@ -38,27 +37,38 @@ class Tokens(View):
         by: Literal["auto", "ld", "weight", "role", "loss", "change"] = Field(
             "auto", description="what the strength of a tint is; auto: the best that is known"
         )
+        threshold: float = Field(
+            0.0,
+            allow_inf_nan=False,
+            description="the LD above which a token is shown as reasoning; 0: as the method did",
+        )
 
     def draw(self, runs: Sequence[RunView]) -> Drawing:
         """Draw one run, or compare two."""
         if len(runs) > 2:
             raise BadOption(f"tokens compares two runs, not {len(runs)}", "Name one or two of them")
-        if len(runs) == 2:
-            kept = in_common(read(runs[0]), read(runs[1]), (runs[0].id, runs[1].id))
-            if self.options.by not in ("auto", "change"):
-                raise BadOption("two runs are compared by the change of loss", "Leave out --by, or name one run", "by")
-            marks, found = change(kept), figures(kept)
-            said = sentence_of_two(found, kept)
-        else:
-            (run,) = runs
-            kept = read(run)
-            marks, found = marking(kept, self.options.by, run.id), figures(kept)
-            said = sentence(found, kept, _title(run))
-        numbers = self._chosen(kept)
-        table, notes = as_table(found, kept), [*kept.notes, _not_shown(numbers, kept)]
-        note = " ".join(text for text in notes if text)
-        html = f'{table._repr_html_()}<div style="margin:4px">{esc(note)}</div>{page(numbers, kept, marks)}'
-        return Drawing(said, html=html, text=f"{table}\n{plain(note)}\n\n{lines(numbers, kept, marks)}".rstrip())
+        kept, marks, said = self._compared(*runs) if len(runs) == 2 else self._read(*runs)
+        return drawing(self._chosen(kept), kept, marks, said)
+
+    def _read(self, run: RunView) -> tuple[Kept, Marking, str]:
+        """The samples of a run, their marks, and the main numbers."""
+        own, threshold = read(run), self.options.threshold
+        if threshold and not (own.has_roles and own.knows("ld")):
+            raise BadOption(f"{run.id} knows no LD of its tokens", "Leave out --threshold", "threshold")
+        kept = own.at(threshold)
+        said = sentence(figures(kept), kept, _title(run))
+        if threshold:
+            said = f"{said} {moved(figures(kept), figures(own), threshold)}"
+        return kept, marking(kept, self.options.by, run.id, threshold), said
+
+    def _compared(self, one: RunView, other: RunView) -> tuple[Kept, Marking, str]:
+        """The rows that two runs share, marks of what changed, and the main numbers."""
+        kept = in_common(read(one), read(other), (one.id, other.id))
+        if self.options.by not in ("auto", "change"):
+            raise BadOption("two runs are compared by the change of loss", "Leave out --by, or name one run", "by")
+        if self.options.threshold:
+            raise BadOption("two runs are compared by the change of loss", "Leave out --threshold", "threshold")
+        return kept, change(kept), sentence_of_two(figures(kept), kept)
 
     def _chosen(self, kept: Kept) -> list[int]:
         """Places of the samples to show.
@@ -80,11 +90,3 @@ class Tokens(View):
 def _title(run: RunView) -> str:
     recipe = getattr(run, "recipe", None)
     return f"{run.id}, {plain(recipe.method)}" if recipe is not None else run.id
-
-
-def _not_shown(numbers: Sequence[int], kept: Kept) -> str:
-    every, held_out = len(kept.samples), sum(sample.held_out for sample in kept.samples)
-    said = f"Samples 1 to {held_out:,} are held out, the others trained on. " if 0 < held_out < every else ""
-    if len(numbers) == every:
-        return said
-    return f"{said}Shown here: {len(numbers):,} of {every:,}; --sample N shows another, --samples N more of them."

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from peft_lab.present.style import count, share
-from peft_lab.views.heatmap import heatmap, three_digits
+from peft_lab.present.style import count, share, three_digits
+from peft_lab.views.heatmap import heatmap
 from pluggy_specs import Drawing, RunView, View
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from peft_lab.errors import BadOption
 from peft_lab.present.style import TINTS
-from peft_lab.views._token_reading import Kept, Sample
+from peft_lab.present.tokens.reading import Kept, Sample
 
 ALPHAS = (0.12, 0.2, 0.28, 0.36, 0.45)
 """Tints from weak to strong; above .45 text on a dark page would be hard to read."""
@@ -21,7 +21,7 @@ SAME = 0.05
 """A change of loss, in nats, that counts as none."""
 UNMARKED = -1
 LD = (
-    "|LD|. LD is how far the loss of a token moves when a copy of the model learns answers that were shuffled among "
+    "LD is how far the loss of a token moves when a copy of the model learns answers that were shuffled among "
     "the prompts: up for reasoning, down for boilerplate, which repeats from answer to answer"
 )
 LOSS = "the loss that is left after training"
@@ -86,18 +86,26 @@ CHANGE_MARKS = (Mark("loss fell", "green", "dotted", "▼"), Mark("loss rose", "
 LOSS_MARKS = (Mark("loss", "purple", ""),)
 
 
-def marking(kept: Kept, by: str, run: str) -> Marking:
+def known_to(kept: Kept) -> list[str]:
+    """What tokens can be marked by, the most telling first."""
+    known = [name for name in ("ld", "weight") if kept.has_roles and kept.knows(name)]
+    known += ["role"] if kept.has_roles else []
+    known += ["change"] if kept.knows("before") and kept.knows("after") else []
+    return [*known, *(["loss"] if kept.knows("after") else [])]
+
+
+def marking(kept: Kept, by: str, run: str, threshold: float = 0.0) -> Marking:
     """How the tokens of a run are marked, by ``role``, ``ld``, ``weight``, ``loss`` or ``change``.
 
     ``auto`` is the most telling that is known: LD, weight or role, and without roles the change of loss or the loss.
 
+    Args:
+        threshold: the LD that parts the roles.
+
     Raises:
         BadOption: the run does not know what was asked for.
     """
-    known = [name for name in ("ld", "weight") if kept.has_roles and kept.knows(name)]
-    known += ["role"] if kept.has_roles else []
-    known += ["change"] if kept.knows("before") and kept.knows("after") else []
-    known += ["loss"] if kept.knows("after") else []
+    known = known_to(kept)
     if by == "auto":
         by = known[0] if known else "loss"
     elif by not in known:
@@ -108,7 +116,9 @@ def marking(kept: Kept, by: str, run: str) -> Marking:
     if by == "role":
         return Marking(ROLE_MARKS, "the same for all", (), "", _role, _role)
     if by == "ld":
-        return Marking(ROLE_MARKS, LD, NATS, "nats", lambda s: np.abs(s["ld"]), _role)
+        sign = "-" if threshold > 0 else "+"
+        far = f"|LD {sign} {abs(threshold):g}|, as the threshold is {threshold:g}" if threshold else "|LD|"
+        return Marking(ROLE_MARKS, f"{far}. {LD}", NATS, "nats", lambda s: np.abs(s["ld"] - threshold), _role)
     if by == "loss":
         marks, number = (ROLE_MARKS, _role) if kept.has_roles else (LOSS_MARKS, _known_loss)
         return Marking(marks, LOSS, NATS, "nats", lambda s: s["after"], number)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from peft_lab.errors import RunProblem
 from pluggy_specs import Array, Artifact, PeftLabError, RunView
 from pluggy_specs.pieces import BOILERPLATE, LEARNED, NO_ROLE, REASONING, digest_of
 
+T = TypeVar("T")
 ROLES, LOSSES = "token-roles", "token-losses"
 ROLE_NAMES = {REASONING: "reasoning", BOILERPLATE: "boilerplate", NO_ROLE: "without a role"}
 NUMBERS = {ROLES: ("ld", "weight"), LOSSES: ("before", "after")}
@@ -29,7 +32,7 @@ class Sample:
     numbers: Mapping[str, np.ndarray] = field(default_factory=dict)
     """``ld``, ``weight``, ``before`` and ``after`` for each token."""
 
-    @property
+    @cached_property
     def learned(self) -> np.ndarray:
         """Whether each token is learned."""
         return np.isin(self.kind, LEARNED)
@@ -40,6 +43,12 @@ class Sample:
         for key, group in groupby(range(len(learned)), key=learned.__getitem__):
             tokens = list(group)
             yield key, tokens[0], tokens[-1] + 1
+
+    def at(self, threshold: float) -> Sample:
+        """The same tokens: those with an LD above the threshold are reasoning, others that have one boilerplate."""
+        known = self.learned & np.isfinite(self["ld"])
+        role = np.where(self["ld"] > threshold, REASONING, BOILERPLATE)
+        return _with(self, "learned", replace(self, role=np.where(known, role, self.role).astype(np.int8)))
 
     def __getitem__(self, name: str) -> np.ndarray:
         found = self.numbers.get(name)
@@ -59,16 +68,40 @@ class Kept:
 
     def all(self, name: str) -> np.ndarray:
         """A number of every learned token, one after another."""
-        return np.concatenate([sample[name][sample.learned] for sample in self.samples] or [np.zeros(0)])
+        if name not in self._known:
+            parts = [sample[name][sample.learned] for sample in self.samples]
+            self._known[name] = np.concatenate(parts or [np.zeros(0)])
+        return self._known[name]
 
     def knows(self, name: str) -> bool:
         """Whether any learned token has this number."""
         return bool(np.isfinite(self.all(name)).any())
 
-    @property
+    def only(self, place: int) -> Kept:
+        """One sample alone."""
+        return replace(self, samples=(self.samples[place],))
+
+    def at(self, threshold: float) -> Kept:
+        """The same samples with roles by an LD threshold; 0 leaves them as the method gave them."""
+        if not threshold:
+            return self
+        return _with(self, "_known", replace(self, samples=tuple(one.at(threshold) for one in self.samples)))
+
+    @cached_property
+    def _known(self) -> dict[str, np.ndarray]:
+        """Numbers that were asked for; a threshold changes none of them."""
+        return {}
+
+    @cached_property
     def role(self) -> np.ndarray:
         """The role of every learned token."""
         return np.concatenate([sample.role[sample.learned] for sample in self.samples] or [np.zeros(0, np.int8)])
+
+
+def _with(known: T, name: str, other: T) -> T:
+    """The other one, which need not find again what the first one has."""
+    vars(other)[name] = getattr(known, name)
+    return other
 
 
 def read(run: RunView) -> Kept:

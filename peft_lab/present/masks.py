@@ -1,9 +1,9 @@
-"""Masks as a view reads them: from flat indices, never densified."""
+"""Masks as views and explorers read them: from flat indices, never densified."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -103,6 +103,27 @@ def read_mask(run: RunView) -> Mask:
     total = arrays["total"]
     layers, kinds = list(total.labels["layer"]), list(total.labels["kind"])
     return Mask(f"{run.id}, {run.recipe.method}", tensors, cells, np.asarray(total.values), layers, kinds)
+
+
+def must_be_alike(one: Mask, other: Mask) -> None:
+    """Two masks can be compared.
+
+    Raises:
+        BadOption: they are on models of other shapes.
+    """
+    if (one.layers, one.kinds) != (other.layers, other.kinds) or (one.total != other.total).any():
+        raise BadOption(f"{one.title} and {other.title} are on models of other shapes", "Compare runs on one model")
+
+
+def in_both(one: Mask, other: Mask, name: str) -> tuple[Tensor, Tensor]:
+    """A tensor as two masks on one model have it; where only one trains it, the other has no entries of it.
+
+    Raises:
+        BadOption: neither trains such a tensor, or several names end so.
+    """
+    known = replace(one, tensors={**other.tensors, **one.tensors}).find(name)
+    nothing = replace(known, indices=np.zeros(0, dtype=np.int32))
+    return one.tensors.get(known.name, nothing), other.tensors.get(known.name, nothing)
 
 
 @dataclass(frozen=True)

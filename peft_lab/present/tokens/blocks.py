@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
 from peft_lab.present.style import BORDER, esc, number, plain
 from peft_lab.present.token_text import Chip, as_html, chips, one_line
-from peft_lab.views._token_marks import UNMARKED, Marking
-from peft_lab.views._token_reading import ROLE_NAMES, Kept, Sample
+from peft_lab.present.tokens.marks import UNMARKED, Marking
+from peft_lab.present.tokens.reading import ROLE_NAMES, Kept, Sample
 from pluggy_specs.pieces import SPECIALS
 
 FRAME = 450
@@ -33,10 +35,15 @@ class Run:
 
     start: int
     stop: int
-    text: str
+    texts: tuple[str, ...]
     mark: int
     strength: int
     special: bool
+
+    @property
+    def text(self) -> str:
+        """The texts of its chips together."""
+        return "".join(self.texts)
 
 
 @dataclass(frozen=True)
@@ -46,21 +53,28 @@ class Look:
     kept: Kept
     marking: Marking
     lean: bool
+    whole: bool = False
+    """Whether prompts are unfolded."""
+    table: Literal["", "folded", "open"] = "folded"
 
 
 def runs_of(sample: Sample, marking: Marking, start: int, stop: int) -> Iterator[Run]:
     """Chips of a part of a sample, neighbours that look the same put together; a special token stands alone."""
     mark, strength = marking(sample)
-
-    def looks(one: Chip) -> tuple[int, int, int, int]:
-        marked = next((token for token in range(one.start, one.stop) if mark[token] != UNMARKED), one.start)
-        alone = one.start + 1 if sample.kind[marked] in SPECIALS else 0
-        return int(mark[marked]), int(strength[marked]), alone, (one.start - start) // LONGEST_RUN
-
-    for (number_of_mark, strong, alone, _), group in groupby(_chips(sample, start, stop), key=looks):
-        run = list(group)
-        text = "".join(one.text for one in run)
-        yield Run(run[0].start, run[-1].stop, text, number_of_mark, strong, alone > 0)
+    shown = _chips(sample, start, stop)
+    begins = np.array([one.start for one in shown])
+    decides = begins.copy()
+    for at, one in enumerate(shown):
+        if one.stop - one.start > 1:  # the first token of a chip that has a mark gives it to the chip
+            decides[at] = next((token for token in range(one.start, one.stop) if mark[token] != UNMARKED), one.start)
+    alone = np.isin(sample.kind[decides], SPECIALS)
+    looks = np.stack([mark[decides], strength[decides], alone, (begins - start) // LONGEST_RUN])
+    differs = (looks[:, 1:] != looks[:, :-1]).any(axis=0) | alone[1:]
+    each = looks.T.tolist()
+    for first, after in pairwise([0, *(np.flatnonzero(differs) + 1).tolist(), len(shown)]):
+        number_of_mark, strong, apart, _ = each[first]
+        texts = tuple(one.text for one in shown[first:after])
+        yield Run(shown[first].start, shown[after - 1].stop, texts, number_of_mark, strong, bool(apart))
 
 
 def special(text: str) -> str:
@@ -89,7 +103,7 @@ def answer_block(sample: Sample, start: int, stop: int, look: Look, room: int) -
     return _block("solid", f"answer, learned: {tokens(stop - start)}", _text("".join(html)) + more)
 
 
-def prompt_block(sample: Sample, start: int, stop: int, room: int) -> str:
+def prompt_block(sample: Sample, start: int, stop: int, look: Look, room: int) -> str:
     """What is read only: its end, and before that what can be unfolded, as far back as the room in bytes goes."""
     border = open_from(sample, start, stop)
     end, room, _ = _backwards(sample, border, stop, room - 2 * FRAME)
@@ -98,7 +112,7 @@ def prompt_block(sample: Sample, start: int, stop: int, room: int) -> str:
         early, room, lost = _backwards(sample, start, border, room)
         missing = f"<div>the first {tokens(lost)} do not fit on this page</div>" if lost else ""
         summary = f"{tokens(border - start)} before this … show all {stop - start:,}"
-        folded = f'<details><summary style="cursor:pointer">{summary}</summary>{missing}{_text(early)}</details>'
+        folded = f"{_details(summary, look.whole)}{missing}{_text(early)}</details>"
     return _block("dashed", f"prompt, only read: {tokens(stop - start)}", folded + _text(end))
 
 
@@ -113,8 +127,11 @@ def open_from(sample: Sample, start: int, stop: int) -> int:
     return next(begins, earliest)
 
 
-def table_block(sample: Sample, kept: Kept, room: int) -> str:
+def table_block(sample: Sample, look: Look, room: int) -> str:
     """Position, token and numbers of the learned tokens; plain cells, so that it is short and can be copied."""
+    if not look.table:
+        return ""
+    kept = look.kept
     columns = [(name, title) for name, title in _columns(kept) if not np.isnan(sample[name][sample.learned]).all()]
     learned = np.flatnonzero(sample.learned).tolist()
     names = ["position", "token", "kind", *(["role"] if kept.has_roles else []), *(title for _, title in columns)]
@@ -137,14 +154,18 @@ def table_block(sample: Sample, kept: Kept, room: int) -> str:
     left = len(learned) - len(rows)
     more = f"<div>{tokens(left)} more do not fit on this page; the run's artifacts have all</div>" if left else ""
     return (
-        f'<details><summary style="cursor:pointer">table of the {tokens(len(learned))}, to copy</summary>'
+        f"{_details(f'table of the {tokens(len(learned))}, to copy', look.table == 'open')}"
         '<div style="overflow-x:auto"><table cellpadding="3" style="font-family:monospace">'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{more}</details>"
     )
 
 
+def _details(summary: str, opened: bool) -> str:
+    return f'<details{" open" * opened}><summary style="cursor:pointer">{summary}</summary>'
+
+
 def _marked(sample: Sample, run: Run, look: Look) -> str:
-    text = special(run.text) if run.special else as_html(run.text, breaks=not look.lean)
+    text = special(run.text) if run.special else "".join(as_html(one, not look.lean) for one in run.texts)
     if run.mark == UNMARKED:
         return text
     mark = look.marking.marks[run.mark]
@@ -181,9 +202,14 @@ def _columns(kept: Kept) -> list[tuple[str, str]]:
     return [("ld", "LD"), ("weight", "weight"), ("before", f"loss {before}"), ("after", f"loss {after}")]
 
 
-def _chips(sample: Sample, start: int, stop: int, marks: bool = True) -> list[Chip]:
-    found = chips(sample.pieces[start:stop], marks)
-    return [Chip(one.start + start, one.stop + start, one.text) for one in found]
+@lru_cache(maxsize=64)
+def _known_chips(pieces: tuple[str, ...], start: int, marks: bool) -> tuple[Chip, ...]:
+    return tuple(Chip(one.start + start, one.stop + start, one.text) for one in chips(pieces, marks))
+
+
+def _chips(sample: Sample, start: int, stop: int, marks: bool = True) -> tuple[Chip, ...]:
+    """Chips of a part of a sample. They are kept: the same part is drawn again whenever a threshold moves."""
+    return _known_chips(sample.pieces[start:stop], start, marks)
 
 
 def _backwards(sample: Sample, start: int, stop: int, room: int) -> tuple[str, int, int]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peft_lab.present.style import BORDER, PLAIN, esc
-from peft_lab.views._token_blocks import FRAME, Look, answer_block, prompt_block, special, table_block, tokens
-from peft_lab.views._token_marks import Marking
-from peft_lab.views._token_reading import ROLE_NAMES, Kept
+from peft_lab.present.tokens.blocks import FRAME, Look, answer_block, prompt_block, special, table_block, tokens
+from peft_lab.present.tokens.marks import Marking
+from peft_lab.present.tokens.reading import ROLE_NAMES, Kept
 
 MOST_BYTES = 190_000
 """Of all samples, so that the whole stays under 200 kB."""
 LEAST_BYTES = 7_000
 """Of a sample on a page of many."""
+_LEGEND = 'style="margin:6px 0;line-height:1.9"'
+SHORT = 600
+"""Learned tokens of a sample that is drawn in full although it is drawn again and again."""
 
 
 def page(numbers: Sequence[int], kept: Kept, marking: Marking) -> str:
@@ -29,6 +32,25 @@ def page(numbers: Sequence[int], kept: Kept, marking: Marking) -> str:
     else:
         return legend(marking, lean=False) + full
     return legend(marking, lean=True) + _as_far_as_it_goes(numbers, Look(kept, marking, lean=True))
+
+
+def sample_alone(at: int, kept: Kept, marking: Marking, whole: bool, table: bool) -> str:
+    """One sample under its key, for a page that is drawn again while somebody moves a threshold.
+
+    Whether it is lean depends on its length alone, so that the look stays and nothing is drawn twice. What can be
+    unfolded is drawn anew each time, so it is open or not there.
+
+    Args:
+        whole: with all of the prompt.
+        table: with the table of tokens.
+    """
+    look = Look(kept, marking, lean_alone(kept, at), whole, "open" if table else "")
+    return f"<div {PLAIN} {_LEGEND}>{_key(marking, look.lean)}</div>{_sample(at, look, MOST_BYTES)}"
+
+
+def lean_alone(kept: Kept, at: int) -> bool:
+    """Whether a sample is so long that :func:`sample_alone` draws less of each token."""
+    return int(kept.samples[at].learned.sum()) > SHORT
 
 
 def _as_far_as_it_goes(numbers: Sequence[int], look: Look) -> str:
@@ -49,15 +71,25 @@ def _as_far_as_it_goes(numbers: Sequence[int], look: Look) -> str:
 
 def legend(marking: Marking, lean: bool) -> str:
     """What the marks mean, in words, each with the look it explains."""
+    return f"<div {_LEGEND}>{_key(marking, lean)}<div>{explained(marking, lean)}</div></div>"
+
+
+def _key(marking: Marking, lean: bool) -> str:
+    """A line for each mark."""
     lines = []
     for mark in reversed(marking.marks):
         steps = " ".join(esc(step).join(mark.opening(strong, lean)) for strong, step in marking.steps.items())
         line = "" if lean and mark.line == "dotted" else mark.line
         lines.append(f"<div><b>{esc(mark.name)}</b>{f', {line} line' if line else ''}: {steps}</div>")
+    return "".join(lines)
+
+
+def explained(marking: Marking, lean: bool) -> str:
+    """What gives a tint its strength, and how what cannot be seen is written."""
     more = f"Tint: {esc(marking.about)}. {special('in a frame')}: a special token. · is a blank, ⏎ a new line, ⇥ a tab."
     if lean:
         more += " This page is long: dotted lines, and numbers where you point at a token, are left out."
-    return f'<div style="margin:6px 0;line-height:1.9">{"".join(lines)}<div>{more}</div></div>'
+    return more
 
 
 def headline(at: int, kept: Kept) -> tuple[str, str]:
@@ -82,10 +114,10 @@ def _sample(at: int, look: Look, room: int) -> str:
         if learned:
             drawn[start] = answer_block(sample, start, stop, look, room)
         else:
-            drawn[start] = prompt_block(sample, start, stop, room)
+            drawn[start] = prompt_block(sample, start, stop, look, room)
         room -= len(drawn[start].encode())
     name, said = headline(at, look.kept)
-    inside = "".join(drawn[start] for start in sorted(drawn)) + table_block(sample, look.kept, room)
+    inside = "".join(drawn[start] for start in sorted(drawn)) + table_block(sample, look, room)
     inside += f"<div>{tokens(left)} of other turns do not fit on this page</div>" if left else ""
     style = f"margin:14px 0;border-top:1px solid {BORDER};padding:6px 0 0 0"
     return f'<div {PLAIN} style="{style}"><div><b>{esc(name)}</b> · {esc(said)}</div>{inside}</div>'

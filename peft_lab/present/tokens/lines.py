@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from peft_lab.present.token_text import chips
-from peft_lab.views._token_blocks import open_from, runs_of, tokens
-from peft_lab.views._token_marks import UNMARKED, Mark, Marking
-from peft_lab.views._token_pages import headline
-from peft_lab.views._token_reading import Kept, Sample
+from peft_lab.present.tokens.blocks import open_from, runs_of, tokens
+from peft_lab.present.tokens.marks import UNMARKED, Mark, Marking
+from peft_lab.present.tokens.pages import headline
+from peft_lab.present.tokens.reading import Kept, Sample
 
 OPEN, CLOSE = "⟦", "⟧"
 MOST_CHARACTERS = 20_000

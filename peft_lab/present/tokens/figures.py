@@ -8,7 +8,7 @@ import numpy as np
 
 from peft_lab.present.style import DASH, plain, score, share
 from peft_lab.present.table import Cell, Table
-from peft_lab.views._token_reading import ROLE_NAMES, Kept
+from peft_lab.present.tokens.reading import ROLE_NAMES, Kept
 from pluggy_specs.pieces import BOILERPLATE, NO_ROLE, REASONING
 
 
@@ -81,6 +81,19 @@ def sentence(found: dict[int | None, Figures], kept: Kept, title: str) -> str:
         return f"{said}; the others are boilerplate." if NO_ROLE not in found else f"{said}."
     losses = f"mean loss {score(every.before)} before and {score(every.after)} after training"
     return f"{title}: {of}, {losses}. It knows no roles of tokens; the methods shad and rft find them."
+
+
+def moved(now: dict[int | None, Figures], own: dict[int | None, Figures], threshold: float) -> str:
+    """What another threshold than the method's own makes of the tokens: how many of each role, and how many before."""
+
+    def counts(found: dict[int | None, Figures]) -> list[int]:
+        return [found[role].tokens if role in found else 0 for role in (REASONING, BOILERPLATE)]
+
+    (reasoning, boilerplate), (once, other) = counts(now), counts(own)
+    return (
+        f"LD threshold {threshold:g} in place of the method's own: {reasoning:,} reasoning, "
+        f"{boilerplate:,} boilerplate (was {once:,} and {other:,}). The run was trained with its own."
+    )
 
 
 def sentence_of_two(found: dict[int | None, Figures], kept: Kept) -> str:
