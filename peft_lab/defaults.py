@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from peft_lab.files import from_here
+from peft_lab.profiles import NAMES, NONE, PROFILES
 
+CHOSEN = "chosen here"
 FILE, TABLE, TRAINING = "pyproject.toml", "peft_lab", "training"
 KEYS: Mapping[str, str] = {
+    "profile": "workshop or none",
     "runs": "text: a folder",
     "model": "text: a name, a folder or a hub id",
     "data": "text: a name, a file, a folder or a hub id",
     "seed": "a whole number from 0",
     "live": "true or false",
+    "offline": "true or false: whether nothing is asked of the network",
 }
 """Settings beside those of training, and what each takes."""
 
@@ -40,9 +44,25 @@ class Source:
 
 @dataclass(frozen=True)
 class Defaults:
-    """Sources of settings, the strongest first."""
+    """Sources of settings, the strongest first. A profile that one of them names comes behind all of them."""
 
-    sources: tuple[Source, ...] = ()
+    named: tuple[Source, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Where settings come from, the profile's among them."""
+        name = self.profile
+        profile = PROFILES.get(name)
+        return (*self.named, *([Source(f"profile {name}", profile.values, profile.training)] if profile else ()))
+
+    @property
+    def profile(self) -> str:
+        """The profile in effect, by name."""
+        return str(next((source.values["profile"] for source in self.named if "profile" in source.values), NONE))
+
+    def under(self, profile: str) -> Defaults:
+        """The same under a profile that was chosen here, by name."""
+        return Defaults((Source(CHOSEN, {"profile": profile}), *(s for s in self.named if s.name != CHOSEN)))
 
     def find(self, key: str) -> tuple[Any, str] | None:
         """A setting's value and where it comes from, or None where no source has it."""
@@ -91,11 +111,13 @@ def checked_key(key: str, value: Any) -> Any:
     from peft_lab.errors import BadOption, nearest
 
     fits = {
-        "live": isinstance(value, bool),
+        **dict.fromkeys(("live", "offline"), isinstance(value, bool)),
         "seed": isinstance(value, int) and not isinstance(value, bool) and value >= 0,
     }
     if key not in KEYS:
         raise BadOption(f"{key!r} is no setting", nearest(key, [*KEYS, TRAINING]))
+    if key == "profile" and value not in NAMES:
+        raise BadOption(f"there is no profile {value!r}", nearest(str(value), NAMES))
     if not fits.get(key, isinstance(value, str) and bool(value)):
         raise BadOption(f"{key} cannot be {value!r}", f"It takes {KEYS[key]}")
     return value

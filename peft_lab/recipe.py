@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -29,6 +30,11 @@ class Training(BaseModel):
 
     epochs: float = Field(3, gt=0, description="times the training data is gone through")
     max_steps: int | None = Field(None, ge=1, description="stop after this many steps, whatever the epochs")
+    max_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="time budget: end at the step after so many seconds of training, and keep the result; inf: none",
+    )
     batch_size: int = Field(32, ge=1, description="texts in one step")
     accumulate: int = Field(1, ge=1, description="batches gathered before the weights move")
     learning_rate: float = Field(1e-3, gt=0, description="highest learning rate, after warm-up")
@@ -61,6 +67,11 @@ class Training(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] | str = Field(
         "auto", description="where to train; cuda:1 is the second of several GPUs"
     )
+
+    @field_validator("max_seconds")
+    @classmethod
+    def _ends_some_day(cls, value: float | None) -> float | None:
+        return None if value is None or math.isinf(value) else value
 
     @field_validator("device")
     @classmethod
@@ -109,8 +120,12 @@ class Recipe(BaseModel):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the canonical JSON."""
-        data = self.model_dump(mode="json", exclude={"start"} if self.start is None else None)
+        """SHA-256 of the canonical JSON, without what came later to recipes and is not used here."""
+        data = self.model_dump(mode="json")
+        if self.start is None:
+            del data["start"]
+        if self.training.max_seconds is None:
+            del data["training"]["max_seconds"]
         text = json.dumps(data, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -144,7 +159,7 @@ def compose(
         raise BadOption(
             f"{names} trains nothing of its own", f"Join it to a method that does: {classes[0].companion}+{names}"
         )
-    options, training, seed = _sort_out(classes, settings)
+    options, training, seed = sort_out(classes, settings)
     for cls in classes:
         options[cls.name] = _from_run(cls, options[cls.name], find_run)
     seed = {"seed": defaults.pop("seed"), **seed} if "seed" in defaults else seed
@@ -181,9 +196,14 @@ def _from_run(cls: type[Method], options: dict[str, Any], find_run: Callable[[st
     return options
 
 
-def _sort_out(
+def sort_out(
     classes: list[type[Method]], settings: Mapping[str, Any]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    """Options by method, training settings, and ``seed``, out of flat settings.
+
+    Raises:
+        BadOption: a setting is nobody's, or that of several methods.
+    """
     options: dict[str, dict[str, Any]] = {c.name: {} for c in classes}
     if len(options) < len(classes):
         raise BadOption("the same method is written twice", "Name each method once")

@@ -307,7 +307,7 @@ def test_selfcheck_finds_everything_well(call, place):
 
 def test_what_failed_is_said_and_gives_1(call, monkeypatch):
     bad = Checked("selfcheck", ("check", "", "found", "what to do"), [["disk", FAILED, "full", "Make room"]])
-    monkeypatch.setattr("peft_lab.selfcheck.selfcheck", lambda host, folder: bad)
+    monkeypatch.setattr("peft_lab.selfcheck.selfcheck", lambda host, folder, **more: bad)
     code, out, _ = call("selfcheck")
     assert code == 1 and "Make room" in out
     assert Checked("", ("check", ""), [["disk", WARNING], ["packages", OK]]).ok

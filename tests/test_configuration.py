@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import TraitError
 from traitlets.config import Config
 
-from peft_lab.defaults import Source, in_effect, read_project
+from peft_lab.defaults import KEYS, Source, in_effect, read_project
 from peft_lab.errors import BadOption
 from peft_lab.host import Host
 from peft_lab.lab import Lab
@@ -319,7 +319,7 @@ def test_config_says_where_each_setting_comes_from(shell, load, project, place):
     lab.recipe("made", data="typed.csv")
     shown = settings(run(shell, "%peft config"))
     here = os.path.join("..", "pyproject.toml")  # noqa: PTH118
-    assert set(shown) == {"runs", "model", "data", "seed", "live", *Training.model_fields}
+    assert set(shown) == {*KEYS, *Training.model_fields}
     assert shown["runs"] == (str(place / "all runs"), here)
     assert shown["model"] == ("of-the-project", here)
     assert shown["data"] == ("typed.csv", "chosen here")

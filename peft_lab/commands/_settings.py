@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.bench import DEFAULT_DATA, DEFAULT_MODEL
-from peft_lab.defaults import KEYS
+from peft_lab.defaults import CHOSEN, KEYS
 from peft_lab.present.table import Table
+from peft_lab.profiles import NONE
 from peft_lab.recipe import Recipe, Training
 from peft_lab.run import runs_folder
 
 if TYPE_CHECKING:
     from peft_lab.bench import Bench
 
-BUILT_IN, CHOSEN = "built in", "chosen here"
+BUILT_IN = "built in"
 NOTE = (
     "A flag on the line comes before all of these. In a notebook: %config PeftMagics.settings = {'epochs': 2}. "
     "In pyproject.toml: [tool.peft_lab] and [tool.peft_lab.training]."
@@ -31,6 +32,7 @@ def settings_in_effect(bench: Bench, methods: Sequence[str]) -> Table:
         }
     at_hand = {"runs": str(bench.folder), "model": bench.model, "data": bench.spec.source}
     built_in: dict[str, Any] = {"runs": str(runs_folder()), "model": DEFAULT_MODEL, "data": DEFAULT_DATA, "live": True}
+    built_in |= {"profile": NONE, "offline": False}
     built_in |= {"seed": Recipe.model_fields["seed"].default} | Training().model_dump()
     rows = []
     for key in (*KEYS, *Training.model_fields):

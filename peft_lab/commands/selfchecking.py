@@ -16,7 +16,10 @@ class SelfChecking(Bench):
 
     @operation("selfcheck")
     def selfcheck(self) -> Checked:
-        """Check the installation: packages, device, memory, disk, models, plugins, and one tiny training."""
+        """Check the installation: packages, widgets, device, memory, disk, models, plugins, and one tiny training."""
         from peft_lab.selfcheck import selfcheck
 
-        return selfcheck(self.host, self.folder)
+        offline = self.defaults.find("offline")
+        more = self.skin.checks() if self.skin is not None else {}
+        said = offline[1] if offline and offline[0] else ""
+        return selfcheck(self.host, self.folder, model=self.model, offline=said, more=more)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peft_lab.present import style
 from peft_lab.present.table import Table
+from peft_lab.run import ARTIFACTS
 
 if TYPE_CHECKING:
     from peft_lab.keeping.loading import Loaded
     from peft_lab.keeping.merging import Merged
     from peft_lab.keeping.rolling_back import RolledBack
     from peft_lab.keeping.saving import Saved
+    from peft_lab.keeping.snapshots import Taken
     from peft_lab.run import Run
 
 COLUMNS = ("", "what")
@@ -72,6 +75,26 @@ def merged(result: Merged, run: Run) -> Table:
         rows.append([f"against {result.precision}", f"as the run was trained: {_apart(result.own_difference)}"])
     note = f"It is a base model like any other: %peft model {result.folder.name}"
     return Table(f"{run.id} is merged", COLUMNS, rows, note=note)
+
+
+def taken(result: Taken) -> Table:
+    """Of ``snapshot``."""
+    manifest, name = result.manifest, result.file.name
+    steps = manifest.run.get("steps", {})
+    planned = f" of {steps['planned']:,}" if steps.get("planned") else ""
+    others = len({Path(file).stem for file in manifest.files if file.startswith(ARTIFACTS)})
+    onward = (
+        "%peft resume, exactly as the run itself would" if result.goes_on else "%peft train --from it, in new steps"
+    )
+    rows = [
+        ["file", str(result.file)],
+        ["size", style.bytes_(result.size)],
+        ["at step", f"{manifest.step:,}{planned}"],
+        ["holds", f"trained tensors, metric points, record, {others} artifact{'' if others == 1 else 's'}"],
+        ["to go on", onward],
+    ]
+    note = f"Hand the file on; there: %peft restore {name}. It holds those texts of the data that the views show"
+    return Table(f"snapshot of {manifest.run['id']}", COLUMNS, rows, note=note)
 
 
 def _apart(difference: float) -> str:

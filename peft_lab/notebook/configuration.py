@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from IPython.core.magic import Magics
-from traitlets import Bool, Dict, Integer, TraitError, Unicode, observe
+from traitlets import Bool, Dict, Integer, TraitError, Unicode, observe, validate
 from traitlets.config import Config
 
 from peft_lab.defaults import KEYS, Defaults, Source, in_effect, read_project
@@ -36,6 +36,9 @@ class TrainingSettings(Dict):
 class Configured(Magics):
     """The traits, and what is known of them: a value that was refused is told, and told again."""
 
+    profile = Unicode("", help="Settings that belong together: workshop, or none; the project's when empty.").tag(
+        config=True
+    )
     live = Bool(
         None,
         allow_none=True,
@@ -44,6 +47,7 @@ class Configured(Magics):
     runs = Unicode("", help="Folder of the runs; PEFT_LAB_RUNS or ./peft_runs when empty.").tag(config=True)
     model = Unicode("", help="Base model where none was chosen: a name, a folder or a hub id.").tag(config=True)
     data = Unicode("", help="Data where none were chosen: a name, a file, a folder or a hub id.").tag(config=True)
+    offline = Bool(None, allow_none=True, help="Whether nothing is asked of the network.").tag(config=True)
     seed = Integer(None, allow_none=True, min=0, help="Seed of a run where none is given.").tag(config=True)
     settings = TrainingSettings(help="Training settings where none are given, such as {'epochs': 2}.").tag(config=True)
 
@@ -90,7 +94,19 @@ class Configured(Magics):
             more = f" And {len(troubles) - 1} more: %peft config" if len(troubles) > 1 else ""
             sys.stderr.write(f"peft_lab: {troubles[0]}{end}{more}\n")
 
-    @observe("live", "runs", "model", "data", "seed", "settings")
+    @validate("profile")
+    def _known(self, proposal: Any) -> str:
+        if not proposal["value"]:  # as it is while the extension is loaded
+            return ""
+        from peft_lab.defaults import checked_key
+        from peft_lab.errors import PeftLabError
+
+        try:
+            return str(checked_key("profile", proposal["value"]))
+        except PeftLabError as error:
+            raise TraitError(str(error)) from None
+
+    @observe("profile", "live", "runs", "model", "data", "offline", "seed", "settings")
     def _changed(self, change: Any) -> None:
         self.settings_changed(str(change["name"]))
 

@@ -5,7 +5,7 @@ A check never raises: what it met is its result. Nothing is asked of the network
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +15,32 @@ from peft_lab.selfcheck.findings import FAILED, WARNING, Checked, Finding
 if TYPE_CHECKING:
     from peft_lab.host import Host
 
-__all__ = ["Checked", "selfcheck"]
+__all__ = ["Check", "Checked", "selfcheck"]
+Check = Callable[[], Iterator[Finding]]
 
 
-def selfcheck(host: Host, folder: Path) -> Checked:
-    """Look at everything; ``folder`` is where runs live."""
+def selfcheck(
+    host: Host, folder: Path, *, model: str = "", offline: str = "", more: Mapping[str, Check] | None = None
+) -> Checked:
+    """Look at everything.
+
+    Args:
+        folder: where runs live.
+        model: the base model at hand, which may be none of those that are offered.
+        offline: which setting keeps this from the network; empty where none does.
+        more: what only a notebook can look at, by name.
+    """
     from peft_lab.selfcheck import installed, machine, offered, training
 
-    checks: dict[str, Callable[[], Iterator[Finding]]] = {
+    checks: dict[str, Check] = {
         "packages": installed.packages,
         "notebook": installed.notebook,
+        **(more or {}),
+        "network": lambda: machine.network(offline),
         "device": machine.device,
         "memory": machine.memory,
         "runs folder": lambda: machine.disk(folder),
-        "models": lambda: offered.models(host),
+        "models": lambda: offered.models(host, model),
         "data sets": lambda: offered.data_sets(host),
         "plugins": lambda: offered.plugins(host),
         "training": training.training,
@@ -41,7 +53,7 @@ def selfcheck(host: Host, folder: Path) -> Checked:
     return Checked("selfcheck", ("check", "", "found", "what to do"), rows, note=note)
 
 
-def guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def guarded(name: str, check: Check) -> Iterator[Finding]:
     """The findings of a check; what it raises is one, too."""
     try:
         yield from check()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from peft_lab.files import from_here
+from peft_lab.offline import is_offline
 from peft_lab.present.style import bytes_, count
 from peft_lab.selfcheck.findings import FAILED, OK, WARNING, Finding
 
@@ -32,6 +33,16 @@ def device() -> Iterator[Finding]:
         yield Finding("device", WARNING, found, advice)
     else:
         yield Finding("device", OK, found)
+
+
+def network(setting: str) -> Iterator[Finding]:
+    """Whether anything is asked of the hub. Nobody is asked to find that out."""
+    if setting:
+        yield Finding("network", OK, f"off ({setting}): nothing is asked of the hub")
+    elif is_offline():
+        yield Finding("network", OK, "off (HF_HUB_OFFLINE): nothing is asked of the hub")
+    else:
+        yield Finding("network", OK, "the hub is asked for names that are not here", "To keep off it: %peft workshop")
 
 
 def memory() -> Iterator[Finding]:

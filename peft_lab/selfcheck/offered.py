@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from peft_lab.host import Host
 
 
-def models(host: Host) -> Iterator[Finding]:
-    """Base models that need no network: their files are there, and are what they should be."""
+def models(host: Host, at_hand: str = "") -> Iterator[Finding]:
+    """Base models that need no network: their files are there, and are what they should be; and the one at hand."""
     from peft_lab.sources.models import find_model
 
+    if at_hand and at_hand not in host.offers("models"):
+        try:
+            found = find_model(at_hand, host)
+            where = "files here" if found.local else "in the cache of the hub"
+            yield Finding(f"model {at_hand}", OK, f"{where}, fingerprint {found.fingerprint[:12] or 'not known'}")
+        except PeftLabError as error:
+            yield Finding(f"model {at_hand}", FAILED, error.message, error.hint)
     for name, offer in host.offers("models").items():
         what = f"model {name}"
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from peft_lab.errors import DataProblem, nearest
 from peft_lab.sources.files import Found, split_of
 from peft_lab.sources.known_tasks import KnownTask, meant
-from peft_lab.sources.quiet import hub_reachable, quiet_datasets
+from peft_lab.sources.quiet import hub_reachable, quiet_datasets, why_not_reachable
 
 
 def read_hub(
@@ -34,7 +34,7 @@ def read_hub(
         )
         ways = [way.asked for way in known.ways]
     if not hub_reachable() and not any(_cached(way[0]) for way, _ in ways):
-        raise DataProblem(f"no data named {name!r} here, and the hub cannot be reached", instead)
+        raise DataProblem(f"no data named {name!r} here, and {why_not_reachable()}", instead)
     found, problem = None, None
     for way, settings in ways:
         try:

@@ -16,7 +16,7 @@ from peft_lab.asking import gave, named
 from peft_lab.errors import ModelProblem, nearest
 from peft_lab.files import sha256_of
 from peft_lab.sources.families import fit_tokenizer
-from peft_lab.sources.quiet import hub_reachable, quiet_transformers
+from peft_lab.sources.quiet import hub_reachable, quiet_transformers, why_not_reachable
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -228,7 +228,7 @@ def _on_hub(name: str, registered: list[str]) -> FoundModel:
             config = AutoConfig.from_pretrained(name, local_files_only=offline, **STRANGE_CODE)
     except Exception as error:
         if offline:
-            raise ModelProblem(f"no model named {name!r} here, and the hub cannot be reached", instead) from error
+            raise ModelProblem(f"no model named {name!r} here, and {why_not_reachable()}", instead) from error
         raise ModelProblem(f"{name!r} cannot be loaded from the hub: {_said(error)}", instead) from error
     found = FoundModel(name, name, False, getattr(config, "_commit_hash", None) or "")
     vars(found)["config"] = config

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlparse
 from urllib.request import getproxies, proxy_bypass
 
+from peft_lab.offline import is_offline, switched_off
+
 
 @contextmanager
 def quiet_datasets() -> Iterator[None]:
@@ -61,7 +63,7 @@ def quiet_peft() -> Iterator[None]:
 
 def hub_reachable(seconds: float = 3.0) -> bool:
     """Say whether the hub can be asked, at once: the libraries themselves retry for half a minute."""
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+    if is_offline():
         return False
     place = urlparse(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
     host = place.hostname or "huggingface.co"
@@ -74,6 +76,11 @@ def hub_reachable(seconds: float = 3.0) -> bool:
     except ValueError:  # a port that is no number
         return False
     return _answers(host, port, seconds)
+
+
+def why_not_reachable() -> str:
+    """What to say where the hub was not asked, or gave no answer."""
+    return "the hub is switched off by the setting offline" if switched_off() else "the hub cannot be reached"
 
 
 def _answers(host: str, port: int, seconds: float) -> bool:

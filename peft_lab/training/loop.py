@@ -82,7 +82,7 @@ class Plan:
 
 
 def fit(job: Job) -> Outcome:
-    """Train until the planned steps are done or a stop is asked for, always ending on a step boundary."""
+    """Train until the planned steps are done, the time is spent or a stop is asked for; always on a step boundary."""
     training = job.training
     plan = Plan(len(job.train), training)
     proof = Proof(job.built)
@@ -93,7 +93,7 @@ def fit(job: Job) -> Outcome:
     outcome = Outcome(at, plan.steps, proof)
     loop = _Loop(job, plan, outcome, optimizer, moment)
     try:
-        while not outcome.stopped and (at.unmeasured or at.steps < plan.steps):
+        while not outcome.stopped and (at.unmeasured or not loop.done):
             if not at.unmeasured:
                 loop.epoch()
             if not outcome.stopped:
@@ -121,6 +121,12 @@ class _Loop:
         self.moment = moment
         """Random numbers of the last step boundary; None while weights and optimizer are between two."""
 
+    @property
+    def done(self) -> bool:
+        """Whether no step is to follow: all are done, or the time budget is spent."""
+        most = self.job.training.max_seconds
+        return self.at.steps >= self.plan.steps or (most is not None and self.at.train_seconds >= most)
+
     def epoch(self) -> None:
         """What is left of an epoch, or of all steps."""
         job, at, training = self.job, self.at, self.job.training
@@ -144,7 +150,7 @@ class _Loop:
             at.train_seconds += seconds
             self.tell(loss, seconds)
             self.moment = moment_now(began, job.generator)
-            if at.steps == self.plan.steps:
+            if self.done:
                 break
         at.epoch, at.done, at.unmeasured = at.epoch + 1, 0, True
         began = job.generator.get_state()
@@ -181,9 +187,12 @@ class _Loop:
     def tell(self, loss: float, seconds: float) -> None:
         """Say where the training is, on disk and to whoever watches."""
         at, planned, first = self.at, self.plan.steps, self.job.first
+        most = self.job.training.max_seconds or math.inf
         left = first.left(at.steps) if first else None
+        if left is None:
+            left = at.train_seconds / at.steps * (planned - at.steps)
         if first and first.observe(at.steps, seconds):
-            self.job.books.foretell(at.train_seconds + (first.left(at.steps) or 0.0))
+            self.job.books.foretell(min(most, at.train_seconds + (first.left(at.steps) or 0.0)))
         epoch = at.steps / self.plan.steps_an_epoch
         self.job.progress.update(
             step=at.steps,
@@ -191,7 +200,7 @@ class _Loop:
             epoch=epoch,
             loss=at.shown_loss,
             seconds=at.train_seconds,
-            left_seconds=at.train_seconds / at.steps * (planned - at.steps) if left is None else left,
+            left_seconds=max(0.0, min(left, most - at.train_seconds)),
             texts_per_second=at.texts / at.train_seconds if at.train_seconds else 0.0,
         )
         rate = self.rate(at.steps - 1)

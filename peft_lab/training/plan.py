@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from peft_lab.errors import PeftLabError
 from peft_lab.present.plan import plan_card
+from peft_lab.present.style import seconds as duration
 from peft_lab.recipe import Recipe
 from peft_lab.training.cost import count, give_back
 from peft_lab.training.fitting import what_fits
@@ -128,36 +129,44 @@ def _plan(recipe: Recipe, host: Host) -> Plan:
     advice = "" if fits else what_fits(job, start.footprint, free)
     give_back()
     probed = probe(job, start.ahead, test) if fits else None
+    most = recipe.training.max_seconds
+    forecast, whole = _forecast(start, probed, most)
+    notes = [*_notes(layers, start, free), *dict.fromkeys(draft.notes)]
+    if most is not None and whole > most:
+        enough = max(1, round(forecast.steps * most / whole))
+        said = f"The time budget of {duration(most)} is enough for about {enough:,} of {forecast.steps:,} steps"
+        notes.append(f"{said}: all of them would train for {duration(whole)}")
     return Plan(
         recipe=recipe,
         record=draft.record,
         layers=layers,
         counts=counts,
         head=head,
-        forecast=_forecast(start, probed),
+        forecast=forecast,
         load_seconds=load_seconds,
         bytes_on_disk=size,
         free=free,
         fits=fits,
         advice=advice,
-        notes=[*_notes(layers, start, free), *dict.fromkeys(draft.notes)],
+        notes=notes,
     )
 
 
-def _forecast(start: Start, probed: Probed | None) -> Forecast:
+def _forecast(start: Start, probed: Probed | None, most: float | None) -> tuple[Forecast, float]:
+    """What is expected, and the seconds of training without a time budget of ``most``."""
     ahead = start.ahead
     memory = memory_parts(start.footprint, ahead)
     if probed is not None:
         memory["peak"] = max(memory["peak"], probed.peak)
     if probed is None:
-        return Forecast("plan", len(ahead.steps), memory)
+        return Forecast("plan", len(ahead.steps), memory), 0.0
     rest = ahead.steps[1:]
     seconds = probed.longest + probed.step.total(len(rest), float(rest.sum()))
     seconds += probed.new_step * len(set(ahead.later) - set(ahead.first))
     seconds += probed.holes * (len(ahead.steps) // HOLES_EVERY)
     evaluation = probed.evaluation.total(ahead.evaluated_batches, ahead.evaluated_tokens)
     evaluation += probed.new_evaluation * len({*ahead.checked, *ahead.tested})
-    return Forecast("plan", len(ahead.steps), memory, seconds, evaluation)
+    return Forecast("plan", len(ahead.steps), memory, min(seconds, most or seconds), evaluation), seconds
 
 
 def _notes(layers: Artifact, start: Start, free: int) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from peft_lab.asking import asking, gave
 from peft_lab.errors import PeftLabError, RunProblem
+from peft_lab.present.style import seconds
 from peft_lab.recipe import Recipe
 from peft_lab.run import LAST, WEIGHTS, Run
 from peft_lab.training.answers import artifact_fault
@@ -112,7 +113,8 @@ def must_be_open(run: Run) -> None:
     if run.status == "finished":
         done = run.record.get("steps", {}).get("done", 0)
         hint = f"Go on from it with new steps: %peft train {run.recipe.method} --from {run.id}"
-        raise RunProblem(f"{run.id} has nothing left to do: all {done:,} steps are done", hint)
+        why = f"its time budget is spent, {run.early} are done" if run.early else f"all {done:,} steps are done"
+        raise RunProblem(f"{run.id} has nothing left to do: {why}", hint)
 
 
 def _run(
@@ -224,6 +226,9 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, gua
         _ask_what_it_writes(ready, journal, finals)
     progress.update(phase="saving")
     answers = ready.answers()
+    if not outcome.stopped and at.steps < outcome.planned:
+        evaluated = at.eval_seconds + time.perf_counter() - began_test
+        journal.note(_about_the_budget(at.train_seconds, evaluated, at.steps, outcome.planned))
     peak = job.memory.read()
     job.built.model.zero_grad(set_to_none=True)
     effective = _artifacts(ready, journal, host)
@@ -243,6 +248,14 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, gua
         },
     )
     return Trained(outcome.stopped, ready.texts, answers)
+
+
+def _about_the_budget(trained: float, evaluated: float, done: int, planned: int) -> str:
+    """What a person should know of a run that its time budget ended."""
+    return (
+        f"Stopped after {seconds(trained)} of training, its time budget: {done:,} of {planned:,} steps. Evaluation "
+        f"took {seconds(evaluated)} besides. How many steps a budget is enough for depends on the machine"
+    )
 
 
 def _ask_what_it_writes(ready: Prepared, journal: Journal, finals: dict[str, dict[str, float]]) -> None:
