@@ -14,12 +14,14 @@ from peft_lab.checking.outputs import Session
 from peft_lab.data_spec import DataSpec
 from peft_lab.defaults import Defaults, Source, in_effect
 from peft_lab.errors import DataProblem, PeftLabError, RunProblem
+from peft_lab.offline import back_online, go_offline
 from peft_lab.operations import About
 from peft_lab.recipe import Recipe, checked, compose
 from peft_lab.run import Run
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
+    from peft_lab.selfcheck import Check
     from peft_lab.training.progress import Progress, Watcher
     from peft_lab.training.restore import Restored
     from pluggy_specs import Task
@@ -45,6 +47,12 @@ class Skin(Protocol):
 
     def explore(self, runs: Sequence[Run], what: str | None) -> None:
         """Open the explorer of runs, with a view."""
+
+    def checks(self) -> Mapping[str, Check]:
+        """What only a notebook can look at for ``selfcheck``, by name."""
+
+    def choose_profile(self, name: str) -> None:
+        """Set the profile of this notebook, and tell the lab."""
 
 
 def data_of(run: Run) -> str | None:
@@ -82,7 +90,8 @@ class Bench:
         follow: Callable[[Run], Run] | None = None,
         defaults: Defaults | None = None,
     ) -> None:
-        self.defaults = defaults or in_effect(Source(""))
+        self._defaults = in_effect(Source(""))
+        self.defaults = defaults or self._defaults
         self.folder = runs.runs_folder(folder or self.defaults.get("runs"))
         self.namespace = namespace if namespace is not None else {}
         self.watch = watch
@@ -114,6 +123,19 @@ class Bench:
 
             self._host = Host()
         return self._host
+
+    @property
+    def defaults(self) -> Defaults:
+        """Settings used where nothing is said."""
+        return self._defaults
+
+    @defaults.setter
+    def defaults(self, defaults: Defaults) -> None:
+        before, self._defaults = self._defaults, defaults
+        if defaults.get("offline"):
+            go_offline()
+        elif before.get("offline"):  # only what was switched off for this bench
+            back_online()
 
     @property
     def model(self) -> str:
@@ -192,22 +214,25 @@ class Bench:
     # --- for programs -------------------------------------------------------------------------------------------------
 
     def recipe(self, methods: str, *, model: str | None = None, data: Any = None, **settings: Any) -> Recipe:
-        """The recipe that ``train`` would train, without training it."""
+        """The recipe that ``train`` would train, without training it; its model and data are remembered."""
+        recipe = self.composed(methods, model=model, data=data, **settings)
+        # Remembered only once it is known to be right.
+        self.model, self.spec = model or self._chosen_model, self._chosen_data if data is None else recipe.data
+        return recipe
+
+    def composed(self, methods: str, *, model: str | None = None, data: Any = None, **settings: Any) -> Recipe:
+        """The same recipe, with nothing remembered."""
         spec = self.spec if data is None else data if isinstance(data, DataSpec) else DataSpec(source=self._place(data))
-        defaults = self.defaults.training
-        recipe = compose(
+        return compose(
             self.host,
             methods,
             settings,
             model=model or self.model,
             data=spec,
-            defaults=defaults,
+            defaults=self.defaults.training,
             find_run=self.run,
             task=self._task_of(spec),
         )
-        # Remembered only once it is known to be right.
-        self.model, self.spec = model or self._chosen_model, self._chosen_data if data is None else spec
-        return recipe
 
     def data_spec(self, source: Any, *, test: Any = None, validation: Any = None, **said: Any) -> DataSpec:
         """Which data is meant; tables of the notebook are kept as files first."""
@@ -252,12 +277,16 @@ class Bench:
         Raises:
             RunProblem: there is one.
         """
-        busy = next((r for r in runs.readable_runs(self.folder) if r.active and r.recipe.model == model), None)
+        busy = self.training_on(model)
         if busy is not None:
             raise RunProblem(
                 f"{busy.id} is training on {model} now",
-                f"Say %peft wait {busy.id}, or %peft stop {busy.id}, or train --beside it",
+                f"Say %peft wait {busy.id}, or %peft stop {busy.id}; or train --beside it, or --replace it",
             )
+
+    def training_on(self, model: str) -> Run | None:
+        """The run that is training on a base model now; None where there is none."""
+        return next((r for r in runs.readable_runs(self.folder) if r.active and r.recipe.model == model), None)
 
     def train_each(self, recipes: Iterable[Recipe], *, on: str = "here") -> list[Run]:
         """Train recipes one after another on an executor; what one of them raises ends the rest."""

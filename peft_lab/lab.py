@@ -18,6 +18,7 @@ from peft_lab.commands.shad import Shad
 from peft_lab.commands.tokens import Tokens
 from peft_lab.commands.training import Training
 from peft_lab.commands.using import Using
+from peft_lab.commands.workshop import Workshop
 
 
 class Lab(
@@ -30,6 +31,7 @@ class Lab(
     Using,
     Generating,
     Keeping,
+    Workshop,
     Coding,
     Checking,
     Prefixes,

@@ -32,7 +32,7 @@ NUMBER = (int, float, type(None))
 PROGRESS_TYPES = {"phase": str} | dict.fromkeys(("step", "steps", "epoch", "loss", "seconds", "left_seconds"), NUMBER)
 LOOK = 0.1
 """Seconds between two looks at a run that goes on in another process."""
-__all__ = ["FORMAT", "Run", "find_run", "list_runs", "readable_runs", "runs_folder"]
+__all__ = ["FORMAT", "Run", "find_run", "list_runs", "point_in", "readable_runs", "runs_folder"]
 
 
 class Run:
@@ -108,6 +108,13 @@ class Run:
         """Whether it is being trained now, in this process or another."""
         return self.status == "running"
 
+    @property
+    def early(self) -> str:
+        """How far its time budget let it come, as ``212 of 400 steps``; nothing where all steps were done."""
+        done, planned = (self.record.get("steps", {}).get(key) for key in ("done", "planned"))
+        before = self.status == "finished" and planned and done is not None and done < planned
+        return f"{done:,} of {planned:,} steps" if before else ""
+
     def stop(self) -> None:
         """Ask for a stop at the next step; the run is kept and can be resumed.
 
@@ -182,7 +189,7 @@ class Run:
         """All metric points, oldest first; a line that is damaged, or was cut off by a crash, is left out."""
         file = self.path / METRICS
         lines = file.read_text(encoding="utf-8", errors="replace").split("\n") if file.is_file() else ()
-        return [point for line in lines if (point := _point(line)) is not None]
+        return [point for line in lines if (point := point_in(line)) is not None]
 
     @property
     def history(self) -> Any:
@@ -236,7 +243,8 @@ class Run:
             return {"text/html": f"<div>{esc(said)}</div>", "text/plain": said}
 
 
-def _point(line: str) -> dict[str, Any] | None:
+def point_in(line: str | bytes) -> dict[str, Any] | None:
+    """The metric point on a line of ``metrics.jsonl``; None where the line holds none."""
     try:
         point = json.loads(line)
     except (ValueError, RecursionError):

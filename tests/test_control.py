@@ -106,6 +106,23 @@ def test_beside_another_run(lab):
     first.wait()
 
 
+def test_in_place_of_another_run(lab):
+    first = lab.train("lora", bg=True, **LONG)
+    until(lambda: first.progress.get("step", 0) > 2)
+    with pytest.raises(BadOption, match="--beside keeps .*, --replace stops"):
+        lab.train("head", beside=True, replace=True, max_steps=2)
+    with pytest.raises(BadOption):
+        lab.train("head", replace=True, max_stepz=2)
+    assert first.active, "a line that cannot be trained stops nothing"
+    second = lab.train("head", replace=True, max_steps=2, device="cpu", precision="fp32")
+    assert first.status == "stopped" and first.record["steps"]["done"] > 2
+    assert second.status == "finished"
+
+    third = lab.train("lora", bg=True, **LONG)
+    with pytest.raises(RunProblem, match=f"{third.id} is training on"):
+        lab.resume(first.id)
+
+
 def test_a_stop_from_elsewhere_ends_a_run_in_this_process(tmp_path):
     from peft_lab.training.progress import Progress
     from peft_lab.training.session import train

@@ -19,8 +19,15 @@ LAYERS = (
     (("pluggy_specs",), "the contract: hooks, types, errors a plugin may raise"),
     (("peft_lab.errors",), "errors people meet, and the nearest name"),
     (
-        ("peft_lab.data_spec", "peft_lab.operations", "peft_lab.files", "peft_lab.conversation"),
-        "declarations: which data, what an operation is, what a conversation is; files written whole",
+        (
+            "peft_lab.data_spec",
+            "peft_lab.operations",
+            "peft_lab.files",
+            "peft_lab.conversation",
+            "peft_lab.profiles",
+            "peft_lab.offline",
+        ),
+        "declarations: which data, what an operation is, what a conversation is; files written whole; the network off",
     ),
     (("peft_lab.present",), "how results look: colours, numbers, tables, pictures, cards"),
     (

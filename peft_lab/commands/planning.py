@@ -9,6 +9,8 @@ from peft_lab.bench import Bench
 from peft_lab.operations import About, operation
 
 if TYPE_CHECKING:
+    from peft_lab.host import Host
+    from peft_lab.recipe import Recipe
     from peft_lab.training.plan import Plan
 
 
@@ -24,10 +26,20 @@ class Planning(Bench):
         **settings: Any,
     ) -> Plan:
         """Say what a training would change and take, from a few steps that are thrown away."""
-        from peft_lab.present.picture import render
-        from peft_lab.training.plan import make_plan
-
-        plan = make_plan(self.recipe(methods, model=model, data=data, **settings), self.host)
+        plan = planned(self.recipe(methods, model=model, data=data, **settings), self.host)
         self.plans[plan.recipe.fingerprint] = plan.forecast.plain()
-        view = self.host.find("views", "trainable-map")()
-        return replace(plan, picture=render(view.draw([plan])))
+        return plan
+
+
+def planned(recipe: Recipe, host: Host) -> Plan:
+    """The plan of a recipe, with its picture.
+
+    Raises:
+        PeftLabError: what training would raise before its first step.
+    """
+    from peft_lab.present.picture import render
+    from peft_lab.training.plan import make_plan
+
+    plan = make_plan(recipe, host)
+    view = host.find("views", "trainable-map")()
+    return replace(plan, picture=render(view.draw([plan])))

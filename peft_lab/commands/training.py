@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from peft_lab.bench import Bench, RunName
+from peft_lab.errors import BadOption, RunProblem
 from peft_lab.operations import About, operation
 from peft_lab.recipe import Recipe
 from peft_lab.run import Run
 
 InBackground = Annotated[bool, About("in a process of its own; the next cells stay usable")]
+Beside = Annotated[bool, About("although another run is training on this base model")]
+Replace = Annotated[bool, About("in place of the run that is training on this base model, which is stopped and kept")]
 
 
 class Training(Bench):
@@ -29,7 +33,8 @@ class Training(Bench):
         data: Annotated[str | None, About("data; remembered", completes="datasets")] = None,
         from_: Annotated[str | None, About("a run to go on from: its weights, new steps", completes="runs")] = None,
         bg: InBackground = False,
-        beside: Annotated[bool, About("although another run is training on this base model")] = False,
+        beside: Beside = False,
+        replace: Replace = False,
         anyway: Annotated[bool, About("although the forecast says that memory will not do")] = False,
         **settings: Any,
     ) -> Run:
@@ -39,12 +44,11 @@ class Training(Bench):
             from peft_lab.training.start import start_from
 
             recipe = recipe.model_copy(update={"start": start_from(self.run(from_))})
-        return self.begin(recipe, bg=bg, beside=beside, anyway=anyway)
+        return self.begin(recipe, bg=bg, beside=beside, replace=replace, anyway=anyway)
 
-    def begin(self, recipe: Recipe, *, bg: bool, beside: bool, anyway: bool) -> Run:
+    def begin(self, recipe: Recipe, *, bg: bool, beside: bool, replace: bool, anyway: bool) -> Run:
         """Train a recipe that was put together, in the way that was asked for."""
-        if not beside:
-            self.must_be_free(recipe.model)
+        self._make_room(recipe.model, beside=beside, replace=replace)
         train = self.train_in_background if bg else self.train_recipe
         return train(recipe, anyway=anyway)
 
@@ -53,6 +57,8 @@ class Training(Bench):
         self,
         name: RunName,
         bg: InBackground = False,
+        beside: Beside = False,
+        replace: Replace = False,
         anyway: Annotated[bool, About("although data, model, code or a package changed")] = False,
     ) -> Run:
         """Go on with a run that was stopped, failed or crashed, exactly where it was."""
@@ -60,6 +66,17 @@ class Training(Bench):
 
         run = self.run(name)
         session.must_be_open(run)
+        self._make_room(run.recipe.model, beside=beside, replace=replace)
         if bg:
             return worker.resume_in_background(run, self.host, anyway=anyway)
         return self.watched(lambda progress: session.resume(run, self.host, progress, anyway=anyway))
+
+    def _make_room(self, model: str, *, beside: bool, replace: bool) -> None:
+        if beside and replace:
+            raise BadOption("--beside keeps the other run going, --replace stops it", "Leave one of them out")
+        while replace and (busy := self.training_on(model)) is not None:
+            with suppress(RunProblem):  # it has ended meanwhile, or failed: either way it is out of the way
+                busy.stop()
+                busy.wait()
+        if not beside:
+            self.must_be_free(model)

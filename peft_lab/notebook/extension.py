@@ -6,6 +6,7 @@ from typing import Any
 
 from peft_lab.notebook.completion import matcher_for
 from peft_lab.notebook.magics import MISPLACED, NAME, PeftMagics
+from peft_lab.offline import back_online
 
 RUN = ("peft_lab.run", "Run")
 
@@ -33,6 +34,7 @@ def unload(ip: Any) -> None:
         return
     magics.stop()
     magics.skin.forget()
+    back_online()
     for kind, name in (("line", NAME), ("cell", NAME), ("line", MISPLACED)):
         if getattr(manager.magics[kind].get(name), "__self__", None) is magics:
             del manager.magics[kind][name]

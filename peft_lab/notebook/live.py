@@ -6,9 +6,11 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from peft_lab.notebook.panels.stop_button import StopButton
     from peft_lab.notebook.watching import Screen
     from peft_lab.run import Run
     from peft_lab.training.progress import Progress
@@ -22,27 +24,42 @@ def screen_for(shell: Any, live: bool, remember: Callable[[Run], None]) -> Scree
     """The screen that fits: ``remember`` is told which run's card is on it."""
     if not live:
         return Still()
-    return InNotebook(remember) if getattr(shell, "kernel", None) is not None else InTerminal()
+    return InNotebook(remember, shell) if getattr(shell, "kernel", None) is not None else InTerminal()
 
 
 class InNotebook:
     """One output, updated in place, that ends as the card of the run."""
 
-    def __init__(self, remember: Callable[[Run], None]) -> None:
-        self.remember = remember
+    how_to_stop = ""
+    """Said in place of how an interrupt stops."""
+
+    def __init__(self, remember: Callable[[Run], None], shell: Any = None) -> None:
+        self.remember, self.shell = remember, shell
+        self.stop: Callable[[], None] | None = None
+        self.button: StopButton | None = None
         self.handle: Any = None
         self.text, self.picture = Pace(TEXT_EVERY, TEXT_SHARE), Pace(PICTURE_EVERY, PICTURE_SHARE)
         self.drawn: tuple[int, bytes] = (0, b"")
         self.seen: Any = None
         self.sent: Any = None
 
+    def begin(self, stop: Callable[[], None] | None) -> None:
+        """Remember what a Stop button would do."""
+        self.stop = stop
+        if stop is None:
+            from peft_lab.notebook.panels.texts import INTERRUPT_LEAVES
+
+            self.how_to_stop = INTERRUPT_LEAVES
+
     def paint(self, progress: Progress, interrupts: int) -> None:
         """Show the latest state, unless it was shown or it is too early."""
-        seen = (progress.state, interrupts)
+        if self.button is not None and not interrupts:
+            self._offer(self.button)
+        seen = (progress.state, interrupts, self.how_to_stop)
         if self.handle is None:
             self._send(progress, interrupts)
             self._warm_up()
-        elif self.text.due() and (seen[0] is not self.seen[0] or seen[1] != self.seen[1]):
+        elif self.text.due() and (seen[0] is not self.seen[0] or seen[1:] != self.seen[1:]):
             self._send(progress, interrupts)
         self.seen = seen
 
@@ -51,11 +68,37 @@ class InNotebook:
 
         state = with_interrupts(progress.state, interrupts)
         state["curve_png"] = self._curve(progress)
+        if self.how_to_stop:
+            state["how_to_stop"] = self.how_to_stop
         with self.text:
-            bundle = {"text/html": live_html(state), "text/plain": live_text(state)}
+            bundle = {"text/html": self._beside_button(live_html(state), state), "text/plain": live_text(state)}
             if bundle != self.sent:
                 self._show(bundle)
                 self.sent = bundle
+
+    def _offer(self, button: StopButton) -> None:
+        try:
+            button.look()
+        except Exception:  # widgets are not what they are expected to be: there is still the interrupt
+            button.close()
+            self.button = None
+            return
+        if button.shown:
+            from peft_lab.notebook.panels.texts import STOP_OR_INTERRUPT
+
+            self.how_to_stop = STOP_OR_INTERRUPT
+            self.text.next = 0.0  # the words must not be older than the button
+
+    def _beside_button(self, html: str, state: dict[str, Any]) -> str:
+        if self.button is None or not self.button.shown:
+            return html
+        from peft_lab.notebook.panels import texts
+        from peft_lab.notebook.panels.twin import beside_widget
+        from peft_lab.present.style import PLAIN, esc, plain
+
+        run = plain(state.get("run_id", ""))
+        said = texts.KERNEL_ENDED.format(run=run) if run else texts.KERNEL_ENDED_EARLY
+        return beside_widget(html, f"<div {PLAIN}>{esc(said)}</div>")
 
     def _curve(self, progress: Progress) -> bytes:
         count = len(progress.points)
@@ -70,13 +113,26 @@ class InNotebook:
         return self.drawn[1]
 
     def _warm_up(self) -> None:
+        self._ask_for_a_button()
         # The first drawing loads fonts for half a second: better now, while the model is loaded, than between steps.
         from peft_lab.present.curve import curve_png
 
         curve_png([])
 
+    def _ask_for_a_button(self) -> None:
+        from peft_lab.notebook.panels.hearing import has_subshells, names_cells
+
+        if self.stop is None or not (has_subshells(self.shell) and names_cells(self.shell)):
+            return
+        with suppress(Exception):  # there are no widgets here, or others than are expected
+            from peft_lab.notebook.panels.stop_button import StopButton
+
+            self.button = StopButton(self.stop)
+
     def close(self, run: Run | None, returned: bool) -> None:
         """Replace the live view by the card; where there is no run, by nothing."""
+        if self.button is not None:
+            self.button.close()
         if run is None:
             if self.handle is not None:
                 self._show({"text/plain": ""})
@@ -106,6 +162,9 @@ class InTerminal:
         self.shown: Any = None
         self.over = sys.stderr.isatty()
 
+    def begin(self, stop: Callable[[], None] | None) -> None:
+        """Nothing: a terminal has its own key for it."""
+
     def paint(self, progress: Progress, interrupts: int) -> None:
         """Write the latest state as one line."""
         from peft_lab.present.live import live_text
@@ -130,6 +189,9 @@ class InTerminal:
 
 class Still:
     """Nothing until the end."""
+
+    def begin(self, stop: Callable[[], None] | None) -> None:
+        """Nothing."""
 
     def paint(self, progress: Progress, interrupts: int) -> None:
         """Nothing."""

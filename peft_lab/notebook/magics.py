@@ -14,6 +14,8 @@ from IPython.core.magic import line_cell_magic, magics_class, no_var_expand
 
 from peft_lab.notebook.configuration import Configured
 from peft_lab.notebook.skin import NotebookSkin
+from peft_lab.offline import back_online, go_offline
+from peft_lab.profiles import PROFILES
 
 if TYPE_CHECKING:
     from peft_lab.lab import Lab
@@ -37,6 +39,7 @@ class PeftMagics(Configured):
         self._trained: Path | None = None
         self.skin = NotebookSkin(self)
         super().__init__(shell)
+        self.mind_the_network()
 
     @property
     def lab(self) -> Lab:
@@ -166,6 +169,8 @@ class PeftMagics(Configured):
 
     def settings_changed(self, name: str) -> None:
         """Tell the lab. A model or data chosen before give way: what was said last is what is meant."""
+        if name in ("profile", "offline"):
+            self.mind_the_network()
         if self.made is None:
             return
         self.made.defaults = self.defaults
@@ -173,7 +178,14 @@ class PeftMagics(Configured):
             from peft_lab.run import runs_folder
 
             self.made.folder = runs_folder(self.defaults.get("runs"))
-        elif name == "model":
+        elif name == "model" or (name == "profile" and self.defaults.profile in PROFILES):
             self.made.model = None
         elif name == "data":
             self.made.spec = None
+
+    def mind_the_network(self) -> None:
+        """Switch the hub off or on again, as the settings say: at once, for other cells may ask it, too."""
+        if self.defaults.get("offline"):
+            go_offline()
+        else:
+            back_online()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from peft_lab.notebook.magics import PeftMagics
     from peft_lab.notebook.panels.place import Places
     from peft_lab.run import Run
+    from peft_lab.selfcheck import Check
 
 
 class NotebookSkin:
@@ -27,19 +28,25 @@ class NotebookSkin:
         Raises:
             BadOption: there is no notebook to show widgets.
         """
-        if getattr(self.magics.shell, "kernel", None) is None:
+        kernel = getattr(self.magics.shell, "kernel", None)
+        if kernel is None:
             raise BadOption("a terminal shows no widgets", "Open a notebook, or say %peft plan, train and show")
         if self._places is None:
             from peft_lab.notebook.panels.place import Places
 
-            self._places = Places()
+            self._places = Places(kernel, lambda: str(self._parent.get("header", {}).get("msg_id", "")))
         return self._places
 
     @property
     def cell(self) -> str:
-        """The cell that runs, as the front end calls it; empty where it does not say."""
-        parent = getattr(self.magics.shell, "parent_header", None) or {}
-        return str((parent.get("metadata") or {}).get("cellId") or "")
+        """The cell that runs, as the front end calls it; where it does not say, by its text."""
+        name = (self._parent.get("metadata") or {}).get("cellId")
+        return str(name or f"text: {self.magics.shell.history_manager.input_hist_raw[-1]}")
+
+    @property
+    def _parent(self) -> Mapping[str, Any]:
+        """The message that the kernel carries out."""
+        return getattr(self.magics.shell, "parent_header", None) or {}
 
     def panel(self, methods: str | None, model: str | None, data: Any, settings: Mapping[str, Any]) -> None:
         """Open the panel, filled with what is given."""
@@ -55,6 +62,16 @@ class NotebookSkin:
         from peft_lab.notebook.panels.explorer import Explorer
 
         Explorer(self.magics.lab, runs, what).stand(places, self.cell)
+
+    def checks(self) -> dict[str, Check]:
+        """What only a notebook can look at for ``%peft selfcheck``, by name."""
+        from peft_lab.notebook.widget_check import widgets
+
+        return {"widgets": lambda: widgets(self.magics.shell)}
+
+    def choose_profile(self, name: str) -> None:
+        """Set the profile as ``%config`` would; the lab is told."""
+        self.magics.profile = name
 
     def forget(self) -> None:
         """Close everything, as the extension goes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from peft_lab.errors import PeftLabError, RunProblem
-from peft_lab.run import METRICS, Run
+from peft_lab.run import METRICS, Run, point_in
 from peft_lab.training.progress import Progress
 
 WAIT = 0.1
@@ -20,6 +21,9 @@ WAIT = 0.1
 
 class Screen(Protocol):
     """Where a training is shown."""
+
+    def begin(self, stop: Callable[[], None] | None) -> None:
+        """Get ready. ``stop`` is the same as an interrupt, for a button; None where an interrupt ends the watching."""
 
     def paint(self, progress: Progress, interrupts: int) -> None:
         """Show where it is, if it is time to. Called about ten times a second."""
@@ -53,6 +57,7 @@ def watch(progress: Progress, work: Callable[[], Run], screen: Screen, at_hand: 
     """
     worker = _Worker(work)
     with _Interrupts(progress) as interrupts:
+        screen.begin(interrupts.ask)
         worker.start()
         trouble = _wait(worker, progress, screen, interrupts)
         run = worker.result if worker.error is None else _kept(progress)
@@ -78,6 +83,7 @@ def follow(run: Run, screen: Screen) -> Run:
         Left: an interrupt ended the watching; the run goes on.
     """
     progress = Elsewhere(run)
+    screen.begin(None)
     try:
         while run.active:
             progress.look()
@@ -97,15 +103,26 @@ class Elsewhere(Progress):
     def __init__(self, run: Run) -> None:
         super().__init__()
         self.run = run
-        self.size = -1
+        self._file = (0, 0)
+        """Which file of points was read, and how far."""
 
     def look(self) -> None:
-        """Read what is new."""
+        """Read what is new. Of the points that is what was added: all of a long run would hold up who looks."""
         self.update(**{"run_id": self.run.id, **self.run.progress})
-        file = self.run.path / METRICS
-        size = file.stat().st_size if file.exists() else 0
-        if size != self.size:
-            self.size, self.points = size, self.run.points
+        try:
+            with (self.run.path / METRICS).open("rb") as stream:
+                stat = os.fstat(stream.fileno())
+                known, read = self._file
+                if known != stat.st_ino or read > stat.st_size:  # a run that was resumed takes points back
+                    self.points, read = [], 0
+                stream.seek(read)
+                whole, end, _ = stream.read(stat.st_size - read).rpartition(b"\n")
+        except OSError:
+            return
+        self._file = stat.st_ino, read + len(whole) + len(end)
+        added = [point for line in whole.split(b"\n") if (point := point_in(line)) is not None]
+        if added:
+            self.points = [*self.points, *added]
 
 
 class Left(KeyboardInterrupt):
@@ -155,7 +172,10 @@ class _Worker(threading.Thread):
 
 
 class _Interrupts:
-    """Counts interrupts instead of raising them: none can hit in the middle of a message to the front end."""
+    """Counts interrupts instead of raising them: none can hit in the middle of a message to the front end.
+
+    A Stop button asks for the same, in another thread.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -187,7 +207,7 @@ def _where(run: Run, by_you: bool) -> str:
     steps = run.record.get("steps", {})
     done, planned = steps.get("done", 0), steps.get("planned")
     if run.status == "finished":
-        return f"You interrupted, but all {done:,} steps were done."
+        return f"You interrupted, but {run.early or f'all {done:,} steps'} were done."
     who = "by you" if by_you else "as asked"
     return f"Stopped {who} at step {done:,}{f' of {planned:,}' if planned else ''}."
 

@@ -23,7 +23,7 @@ from peft_lab.errors import RunProblem
 from peft_lab.files import replacing
 from peft_lab.recipe import Recipe
 from peft_lab.record import process_times, unclosed
-from peft_lab.run import ARTIFACTS, FORMAT, METRICS, RUN_JSON, STOP, Run
+from peft_lab.run import ARTIFACTS, FORMAT, METRICS, PROGRESS, RUN_JSON, STOP, Run
 from pluggy_specs import Artifact
 
 if TYPE_CHECKING:
@@ -165,8 +165,9 @@ def opening(path: Path, recipe: Recipe) -> dict[str, Any]:
 
 
 def reopened(run: Run) -> dict[str, Any]:
-    """The record of a run that goes on in this process; what asked it to stop is taken away."""
-    (run.path / STOP).unlink(missing_ok=True)
+    """The record of a run that goes on in this process; what asked it to stop, and where it last was, is taken away."""
+    for file in (STOP, PROGRESS):
+        (run.path / file).unlink(missing_ok=True)
     before = dict(run.record)
     gone = {"at_step": before.get("steps", {}).get("done", 0), "after": run.status, "when": now()}
     resumed = [*before.get("resumed", ()), gone]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def train_in_background(
     Raises:
         BadOption: it needs something that was added in this process, which another one cannot see.
     """
-    _must_be_seen_elsewhere(recipe, host)
+    must_be_seen_elsewhere(recipe, host)
     must_be_installed()
     run = Run(claim(folder, recipe, forecast))
     with writing(run.id):
@@ -47,11 +48,18 @@ def train_in_background(
 
 def resume_in_background(run: Run, host: Host, *, anyway: bool = False) -> Run:
     """Go on with a run in another process; see :func:`peft_lab.training.session.resume`."""
-    _must_be_seen_elsewhere(run.recipe, host)
+    must_be_seen_elsewhere(run.recipe, host)
     with writing(run.id):
         write_json(run.path / RUN_JSON, reopened(run))
         _start(run, anyway)
     return run
+
+
+def leave(run: Run, seconds: float = 10.0) -> None:
+    """Wait for the process of a run that has ended, if it was begun here, so that it does not stay a zombie."""
+    for child in [child for child in _children if child.pid == run.record.get("pid")]:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(seconds)
 
 
 def _start(run: Run, anyway: bool) -> None:
@@ -67,7 +75,12 @@ def _start(run: Run, anyway: bool) -> None:
     write_json(run.path / RUN_JSON, {**run.record, **process(child.pid)})
 
 
-def _must_be_seen_elsewhere(recipe: Recipe, host: Host) -> None:
+def must_be_seen_elsewhere(recipe: Recipe, host: Host) -> None:
+    """Refuse a recipe that another process could not train.
+
+    Raises:
+        BadOption: it needs something that was added in this process.
+    """
     from peft_lab.host import Host as Fresh
 
     fresh = Fresh(warn=lambda line: None)

@@ -1,0 +1,33 @@
+"""How controls stand: labels above them, so that a narrow cell holds them too. Colours are those of the front end."""
+
+from __future__ import annotations
+
+from ipywidgets import HTML, DOMWidget
+
+FIELD, ROW = "peft-lab-field", "peft-lab-row"
+WRAP = {"display": "flex", "flex_flow": "row wrap", "width": "100%"}
+"""The layout of what stands beside each other where there is room."""
+SHEET = f"""<style>
+.{FIELD} > .widget-inline-hbox:not(.widget-checkbox) {{ flex-direction: column; align-items: stretch; height: auto }}
+.{FIELD} > .widget-inline-hbox:not(.widget-checkbox) > .widget-label {{
+  text-align: left; width: auto !important; max-width: 100%; min-width: 0; height: auto; line-height: 1.5;
+  font-weight: 600 }}
+.{FIELD} select, .{FIELD} input[type=text] {{
+  flex: 0 0 28px; width: 100%; max-width: 100%; box-sizing: border-box }}
+.{FIELD} > .widget-checkbox .widget-label-basic {{ font-weight: 600 }}
+.{FIELD} input::placeholder {{ color: inherit; opacity: .75; font-style: italic }}
+.{FIELD} textarea {{ font-family: monospace; min-height: 2.6em; resize: vertical }}
+.{ROW} {{ column-gap: 12px; row-gap: 6px }}
+</style>"""
+"""Without it, as in a front end that takes style sheets out, labels stand left of their controls."""
+
+
+def sheet() -> HTML:
+    """The style sheet, to be put anywhere into what it is for."""
+    return HTML(SHEET, layout={"display": "none"})
+
+
+def marked(widget: DOMWidget, name: str) -> DOMWidget:
+    """A widget with the name of its look."""
+    widget.add_class(name)
+    return widget
