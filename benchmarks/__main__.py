@@ -19,6 +19,7 @@ NAMES = (
     "roles",
     "rft",
     "causal",
+    "panel",
 )
 
 
