@@ -10,7 +10,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=900
 # Tests start many processes: without kept bytecode each of them would compile all of torch again, for eight seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help lab demo test notebooks lint docs images bench clean
+.PHONY: help lab demo test browser notebooks lint docs images screenshots bench clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -37,6 +37,9 @@ test: $(STAMP) lint ## lint, types, the notebooks cell by cell, all tests
 	$(BIN)/python -m pytest $(NBVAL) -n 2 --dist loadfile --no-loadscope-reorder \
 		notebooks/01_quickstart.ipynb notebooks/02_rely_on_it.ipynb tests
 
+browser: $(STAMP) ## of all tests, those in a real JupyterLab and Chromium alone
+	PEFT_LAB_BROWSER=needed $(BIN)/python -m pytest tests/browser
+
 notebooks: $(STAMP) ## every notebook cell by cell, the longer ones too
 	$(BIN)/python -m pytest $(NBVAL) notebooks
 
@@ -50,6 +53,9 @@ docs: $(STAMP) ## write the generated parts of docs/ again
 
 images: demo ## draw the pictures of README and docs again, and keep the outputs in the notebook
 	$(BIN)/python docs/images.py
+
+screenshots: $(STAMP) ## photograph panels, explorers and the Stop button for docs again
+	$(BIN)/python docs/browser_images.py
 
 bench: $(STAMP) ## measure; long, see docs/benchmarks.md
 	$(BIN)/python -m benchmarks

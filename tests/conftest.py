@@ -15,7 +15,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("PEFT_LAB_CACHE", str(Path(__file__).parent.parent / "build" / "test_cache"))
 
 LONGEST_FIRST = (
-    *("01_quickstart.ipynb", "02_rely_on_it.ipynb", "test_keeping.py", "test_resume.py", "test_peft_layout.py"),
+    *("01_quickstart.ipynb", "02_rely_on_it.ipynb", "test_browser_panel.py", "test_browser_explorers.py"),
+    *("test_keeping.py", "test_resume.py", "test_peft_layout.py"),
     *("test_faults.py", "test_control.py", "test_code.py", "test_cli.py", "test_kernel.py", "test_out_of_memory.py"),
     *("test_smollm2.py", "test_free.py", "test_untidy.py", "test_gpu_benchmark.py", "test_sparse.py"),
 )
