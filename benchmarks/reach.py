@@ -26,6 +26,7 @@ METHODS = (
     "sparse density=0.01 granularity=row learning_rate=3e-3",
     "sparse density=0.01 granularity=tensor learning_rate=3e-3",
     "sparse density=0.01 lowest=3 learning_rate=3e-3",
+    "sparse density=0.01 granularity=tensor lowest=3 learning_rate=3e-3",
 )
 """With the learning rates that a sweep on validation chose for ten examples of each label."""
 

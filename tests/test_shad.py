@@ -16,8 +16,9 @@ from peft_lab.methods import _shad, _shad_tuning
 from peft_lab.methods._roles_by_rule import roles_by_rule
 from peft_lab.methods._shad import Settings, find_differences
 from peft_lab.methods._shad_kinds import Kinds, kinds_of
-from peft_lab.methods._shad_passes import Group, Passes
+from peft_lab.methods._shad_passes import Group, Passes, beside_alike
 from peft_lab.methods._shad_rows import Row, deranged, padded, rows_of, sample_size, shared_by, shuffled
+from peft_lab.methods._shad_spans import largest_of_word, words_in
 from peft_lab.methods._shad_tuning import Effort, tuner
 from peft_lab.methods._shad_words import doubts, said_of
 from peft_lab.testing.tiny import tiny_causal_model
@@ -299,6 +300,116 @@ def test_rows_of_one_group_do_not_change_each_other():
         _, together = tuned.losses(context.train, change)
         alone = np.concatenate([tuned.losses([row], change)[1] for row in context.train])
     np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_layers_below_the_change_are_computed_once_and_give_the_same(family, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    folder = tiny_causal_model(tmp_path / family, family)
+    model = AutoModelForCausalLM.from_pretrained(folder, num_hidden_layers=3).eval().requires_grad_(False)
+    draw = np.random.default_rng(0)
+    made = [Row(n, draw.integers(6, 400, 14 + n).astype(np.int32), 8) for n in range(4)]
+    task = Host(entry_points=False).find("tasks", "causal")()
+    with tuner(model, task, PAD, Effort(6, 1e-2, 4, 4, 0.34), 0) as tuned:
+        assert len(tuned.adapter.below) == 2
+        change = tuned.tune(made, np.random.default_rng(1))
+        assert tuned.passes.skips
+        before, after = tuned.losses(made, change)
+        tuned.passes.skips = False
+        unskipped = tuned.losses(made, change)
+        assert np.abs(after - before).max() > 0.01
+        np.testing.assert_allclose([before, after], unskipped, atol=2e-4)
+        assert not any("forward" in vars(layer) for layer in model.modules())
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_prompts_that_begin_alike_are_read_once_and_give_the_same(family, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    model = (
+        AutoModelForCausalLM.from_pretrained(tiny_causal_model(tmp_path / family, family)).eval().requires_grad_(False)
+    )
+    draw = np.random.default_rng(0)
+    talk = draw.integers(6, 400, 40).astype(np.int32)
+    # turns of one conversation, one of which is the beginning of all others, and a row of its own
+    made = [Row(n, np.concatenate([talk[: 12 + 7 * n], draw.integers(6, 400, 6)]).astype(np.int32), 12 + 7 * n)
+            for n in range(4)]  # fmt: skip
+    made.append(Row(4, draw.integers(6, 400, 30).astype(np.int32), 20))
+    groups = list(beside_alike(made))
+    assert sorted(len(group.rows) for group in groups) == [1, 4]
+    task = Host(entry_points=False).find("tasks", "causal")()
+    with tuner(model, task, PAD, Effort(6, 1e-2, 4, 2, 1.0), 0) as tuned:
+        change = tuned.tune(made, np.random.default_rng(1))
+        tuned.tuned, read = [], []
+        counting = model.register_forward_pre_hook(
+            lambda module, given, named: read.append(named["input_ids"].shape), with_kwargs=True
+        )
+        together = tuned.losses(made, change)
+        counting.remove()
+        alone = [np.concatenate(parts) for parts in zip(*(tuned.losses([row], change) for row in made), strict=True)]
+    assert (1, 11) in read  # what all four begin with
+    np.testing.assert_allclose(together, alone, atol=2e-4)
+
+
+def test_prompts_that_were_tuned_on_are_not_read_again(monkeypatch):
+    context = Context(taught(), rows(24, 5))
+    with tuner(context.model, context.task, PAD, EFFORT, 0) as tuned:
+        change = tuned.tune(shuffled(context.train[:16], np.random.default_rng(0), 100), np.random.default_rng(0))
+        tuned_before = list(tuned.tuned)
+        read, before = [], Passes._before
+        monkeypatch.setattr(Passes, "_before", lambda self, rows: read.extend(rows) or before(self, rows))
+        first = tuned.losses(context.train, change)
+        assert len(tuned_before) == 2 and {row.number for row in read} == set(range(16, 24))
+        again = tuned.losses(context.train, change)
+    np.testing.assert_allclose(first, again, atol=1e-4)
+
+
+def test_a_word_is_told_by_the_token_of_it_that_rises_most():
+    class Pieces:
+        all_special_ids = ()
+        pieces = (
+            '{"',
+            "name",
+            '": "',
+            "get",
+            "_",
+            "wea",
+            "ther",
+            '"',
+            " Kyo",
+            "to",
+            " 2",
+            "9",
+            "東",
+            "京",
+            "ไทย",
+            "คำ",
+        )
+
+        def decode(self, ids, **_):
+            return "".join(self.pieces[i] for i in ids)
+
+    made = [Row(0, np.arange(16, dtype=np.int32), 0), Row(1, np.array([8, 9, 9], dtype=np.int32), 1)]
+    words = words_in(Pieces(), made)
+    assert words.tolist() == [0, 1, 2, 3, 3, 3, 3, 4, 5, 5, 6, 6, 7, 8, 9, 10, 11, 11]
+    ld = np.array([-1, -1, -1, 0.5, -0.1, 2, -3, -1, 1, -2, -1, -0.5, 0.1, -0.1, 0.2, -0.2, -1, 0.3], dtype=np.float32)
+    told = largest_of_word(ld, words)
+    assert told.tolist() == pytest.approx(
+        [-1, -1, -1, 2, 2, 2, 2, -1, 1, 1, -0.5, -0.5, 0.1, -0.1, 0.2, -0.2, 0.3, 0.3]
+    )
+
+
+def test_roles_by_word_or_by_token(monkeypatch):
+    context = Context(taught(), rows(40, 1))
+    monkeypatch.setattr(context.tokenizer, "decode", lambda ids, **_: "a" * len(ids), raising=False)
+    token = find_differences(context, settings(by="token"))
+    word = find_differences(context, settings())
+    size = len(ROLES)
+    np.testing.assert_allclose(
+        word.ld.reshape(-1, size), token.ld.reshape(-1, size).max(1, keepdims=True).repeat(size, 1)
+    )
+    assert not word.again  # kept apart
 
 
 def test_a_group_holds_no_more_than_it_may():

@@ -41,7 +41,10 @@ class RoleOptions(Options):
     shad_batch: int = Field(8, ge=1, description="rows in one of these steps")
     shad_rate: float = Field(1e-3, gt=0, description="learning rate of these steps, falling to zero")
     shad_rank: int = Field(8, ge=1, description="rank of the change that is tuned and dropped again")
-    upper: float = Field(0.5, gt=0, le=1, description="share of the layers that this change is beside: the upper ones")
+    shad_by: Literal["word", "token"] = Field(
+        "word", description="what has one role: a word, told by the token of it that rises most, or each token"
+    )
+    upper: float = Field(0.33, gt=0, le=1, description="share of the layers that this change is beside: the upper ones")
     shad_targets: Literal["query-value", "attention", "all-linear"] = Field(
         "all-linear", description="linear layers that this change is beside"
     )
@@ -102,7 +105,7 @@ class FindsRoles(Method):
         """What decides roles found by shuffling."""
         o = self.options
         effort = Effort(o.shad_steps, o.shad_rate, o.shad_rank, o.shad_batch, o.upper, o.shad_targets)
-        return Settings(o.shad_rows, effort, o.shad_seed, o.control)
+        return Settings(o.shad_rows, effort, o.shad_seed, o.control, o.shad_by)
 
     def roles_in(self, batch: Batch) -> torch.Tensor:
         """The roles of a batch of training rows, [batch, token]: -1 where nothing is supervised."""

@@ -2,7 +2,8 @@
 
 A model tuned lightly on prompts with the answers of other prompts learns what does not depend on the prompt: the loss
 of boilerplate falls and that of reasoning rises. The difference of the losses, after less before, on the pairs as they
-were, is a token's LD; up to 0 it is boilerplate.
+were, is a token's LD; up to 0 it is boilerplate. By word (ours, not the paper's) the token of a word whose loss rises
+most tells for all of it: once ``Kyo`` is there ``to`` follows, whatever the prompt says.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from peft_lab.methods._shad_kinds import Kinds, kinds_of
 from peft_lab.methods._shad_rows import LEAST, Row, digest_of_rows, rows_of, sample_size, shared_by, shuffled
+from peft_lab.methods._shad_spans import largest_of_word, words_in
 from peft_lab.methods._shad_store import load, save
 from peft_lab.methods._shad_tuning import Change, Effort, Tuner, tuner
 from pluggy_specs import MethodContext, Table
@@ -26,7 +28,7 @@ from pluggy_specs import MethodContext, Table
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 2
+FORMAT = 3
 """Of what is kept; higher when a change of this code makes other roles."""
 CLEAR = 0.05
 """A difference of losses below this is near to chance: the token's probability changes by less than 5 %."""
@@ -44,11 +46,13 @@ class Settings:
     effort: Effort
     seed: int
     control: bool
+    by: str = "word"
+    """What has one LD: a ``word`` or a ``token``."""
 
     @property
     def plain(self) -> dict[str, Any]:
         """What roles depend on, as JSON data; a control tells of them and changes none."""
-        return {"rows": self.rows, **vars(self.effort), "seed": self.seed}
+        return {"rows": self.rows, **vars(self.effort), "seed": self.seed, "by": self.by}
 
 
 @dataclass
@@ -116,7 +120,7 @@ def differences_of(
                 before, after = tuned.losses(part, {name: torch.from_numpy(values) for name, values in change.items()})
                 told.append(_Told(part, before, after))
     before, after = _in_order(found, told, ("before", "after"))
-    return found, after - before
+    return found, _judged(context, settings, found, after - before)
 
 
 @dataclass
@@ -154,13 +158,18 @@ def _found(context: MethodContext, model: torch.nn.Module, rows: list[Row], sett
     with tuner(model, context.task, _pad(context), settings.effort, settings.seed) as tuned:
         told = [_told(tuned, part, draw, longest, settings.rows) for part in parts]
         before, after = _in_order(rows, told, ("before", "after"))
-        ld = after - before
+        ld = _judged(context, settings, rows, after - before)
         summary = _summary(rows, told, ld, before, settings, tuned, model) | {"first": list(kinds.first)}
         if settings.control:
-            summary |= _control([_tried(tuned, one, longest) for one in told])
+            summary |= _control(context, settings, [_tried(tuned, one, longest) for one in told])
     arrays = {f"{at}/{name}": values.numpy() for at, one in enumerate(told) for name, values in one.change.items()}
     ends = np.cumsum([len(row.answer) for row in rows])
     return Differences(ends, ld, before, arrays, summary, rows=rows)
+
+
+def _judged(context: MethodContext, settings: Settings, rows: Sequence[Row], ld: np.ndarray) -> np.ndarray:
+    """LD by what has one: of each token its own, or the largest of its word."""
+    return ld if settings.by == "token" else largest_of_word(ld, words_in(context.tokenizer, rows))
 
 
 def _told(tuned: Tuner, rows: list[Row], draw: np.random.Generator, longest: int, wanted: int | None) -> _Told:
@@ -184,19 +193,23 @@ def _tried(tuned: Tuner, told: _Told, longest: int) -> _Told:
     return _Told(tried, before, after, control, second)
 
 
-def _control(told: Sequence[_Told]) -> dict[str, Any]:
+def _control(context: MethodContext, settings: Settings, told: Sequence[_Told]) -> dict[str, Any]:
     """What two more tunings beside the one that counts say of the same rows.
 
     Unshuffled pairs: if the roles mean anything, the loss of reasoning rises less with them, as the prompt goes on to
     tell it. Another sample, shuffled anew: how often it gives the same role.
     """
     names = ("after", "unshuffled", "anew")
-    ld, control, second = (np.concatenate([getattr(one, name) - one.before for one in told]) for name in names)
+    rows = [row for one in told for row in one.rows]
+    ld, control, second = (
+        _judged(context, settings, rows, np.concatenate([getattr(one, name) - one.before for one in told]))
+        for name in names
+    )
     reason = ld > 0
     same, clear = reason == (second > 0), np.abs(ld) > CLEAR
     return {
         "control": {
-            "rows": sum(len(one.rows) for one in told),
+            "rows": len(rows),
             "reasoning": [_mean(ld[reason]), _mean(control[reason])],
             "boilerplate": [_mean(ld[~reason]), _mean(control[~reason])],
         },

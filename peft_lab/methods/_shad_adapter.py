@@ -58,7 +58,10 @@ class LowRank:
         self._where: torch.Tensor | None = None
         layers = layers_of(model)
         many = len(layers) if layers is not None else 0
-        chosen = list(layers)[many - max(1, round(upper * many)) :] if layers is not None else [model]
+        lowest = many - max(1, round(upper * many))
+        chosen = list(layers)[lowest:] if layers is not None else [model]
+        self.below: list[torch.nn.Module] = list(layers)[:lowest] if layers is not None else []
+        """The layers below the change, lowest first."""
         self.about = f"the upper {len(chosen)} of {many} layers" if len(chosen) < many else "all layers"
         wanted = _names(model, targets)
         device = next(model.parameters()).device

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from peft_lab.methods._shad_adapter import LowRank
-from peft_lab.methods._shad_passes import Group, Passes, grouped
+from peft_lab.methods._shad_passes import Group, Passes, before_answer, beside_alike, grouped
 from peft_lab.methods._shad_rows import Row
 from pluggy_specs import Task
 
@@ -51,6 +51,8 @@ class Tuner:
         self.adapter = LowRank(model, effort.rank, effort.upper, effort.targets, torch.Generator().manual_seed(seed))
         self.start = self.adapter.state()
         self.passes = Passes(model, task, self.adapter, pad)
+        self.tuned: list[Group] = []
+        """Groups that were tuned on last, with what was read of them."""
 
     def tune(self, rows: Sequence[Row], draw: np.random.Generator) -> Change:
         """Tune a fresh change on rows, the loss being that of answer tokens, and return it."""
@@ -76,6 +78,7 @@ class Tuner:
             torch.nn.utils.clip_grad_norm_(self.adapter.parameters, CLIP)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        self.tuned = [group for group in groups if group.kept is not None]
         return self.adapter.state()
 
     def losses(self, rows: Sequence[Row], *changes: Change) -> list[np.ndarray]:
@@ -84,7 +87,7 @@ class Tuner:
 
         found: list[dict[int, np.ndarray]] = [{} for _ in range(1 + len(changes))]
         with torch.no_grad():
-            for group in grouped(rows):
+            for group in self._groups(rows):
                 self.passes.read(group)
                 for at, change in enumerate((None, *changes)):
                     if change is not None and (at == 1 or len(changes) > 1):
@@ -94,6 +97,20 @@ class Tuner:
                         alone = len(row.answer) - len(part)  # a first token that nothing tells
                         found[at][row.number] = np.concatenate([np.zeros(alone, np.float32), part])
         return [np.concatenate([part[row.number] for row in rows]) for part in found]
+
+    def _groups(self, rows: Sequence[Row]) -> Iterator[Group]:
+        """The rows in groups; prompts that were read to tune on other answers of theirs are not read again."""
+        waiting = {row.number: row for row in rows}
+        for group in self.tuned:
+            own = [waiting.get(row.number) for row in group.rows]
+            known = [row for row in own if row is not None]
+            pairs = zip(known, group.rows, strict=False)
+            if len(known) == len(own) and all(np.array_equal(before_answer(a), before_answer(b)) for a, b in pairs):
+                for row in known:
+                    del waiting[row.number]
+                yield Group(known, group.kept)
+        self.tuned = []
+        yield from beside_alike(list(waiting.values()))
 
 
 @contextmanager
