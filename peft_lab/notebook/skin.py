@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from peft_lab.errors import BadOption
-
 if TYPE_CHECKING:
     from peft_lab.notebook.magics import PeftMagics
     from peft_lab.notebook.panels.place import Places
@@ -30,6 +28,8 @@ class NotebookSkin:
         """
         kernel = getattr(self.magics.shell, "kernel", None)
         if kernel is None:
+            from peft_lab.errors import BadOption  # not before it is needed: loading the extension has to be quick
+
             raise BadOption("a terminal shows no widgets", "Open a notebook, or say %peft plan, train and show")
         if self._places is None:
             from peft_lab.notebook.panels.place import Places
