@@ -141,6 +141,7 @@ def test_the_button_stops_a_busy_cell_at_a_step_and_leaves_nothing(kernel):
     page.until(lambda: "Stop or Interrupt ends it" in last(cell, text))
 
     run = Run(sorted((kernel.folder / "runs").glob("run-*"), key=lambda p: int(p.name[4:]))[-1].resolve())
+    page.until(lambda: run.progress.get("step"))  # on disk it stands later than on the page
     progress, asked = run.progress, time.monotonic()
     name = page.button()
     page.click()

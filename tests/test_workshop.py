@@ -29,7 +29,8 @@ SETTINGS = {"batch_size": 8, "device": "cpu", "precision": "fp32"}
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path, monkeypatch):
+    monkeypatch.delenv("PEFT_LAB_RUNS", raising=False)
     return tiny_lab(tmp_path)
 
 

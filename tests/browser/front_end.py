@@ -33,7 +33,7 @@ SETTINGS = {
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
-WAIT = 30_000
+WAIT = 60_000
 """Milliseconds that anything may take on a busy machine. Nothing waits that long unless something is wrong."""
 
 
@@ -286,11 +286,14 @@ class Book:
 
     def kill(self) -> None:
         """End the kernel without a word, as when memory runs out; the server starts another one."""
-        self.js("panel.sessionContext.session.kernel.requestExecute({code: 'import os; os.kill(os.getpid(), 9)'})")
-        self.page.wait_for_function(
-            "path => ['autorestarting', 'starting'].includes(window.books[path].sessionContext.session.kernel.status)",
-            arg=self.path,
+        # Its states after that may pass in a moment, so they are noted rather than looked for.
+        self.js(
+            "window.killed = false; const kernel = panel.sessionContext.session.kernel;"
+            "kernel.statusChanged.connect((_, now) => {"
+            " window.killed ||= ['autorestarting', 'restarting', 'starting', 'dead'].includes(now); });"
+            "kernel.requestExecute({code: 'import os; os.kill(os.getpid(), 9)'})"
         )
+        self.page.wait_for_function("window.killed")
 
     def shut_down(self) -> None:
         """Shut the kernel down, as the menu does."""
