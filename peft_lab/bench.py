@@ -39,6 +39,17 @@ class Served:
     restored: Restored
 
 
+class Busy(RunProblem):
+    """Another run is training on a base model."""
+
+    def __init__(self, run: Run, model: str) -> None:
+        super().__init__(
+            f"{run.id} is training on {model} now",
+            f"Say %peft wait {run.id}, or %peft stop {run.id}; or train --beside it, or --replace it",
+        )
+        self.run = run
+
+
 class Skin(Protocol):
     """What only a notebook can do."""
 
@@ -242,12 +253,14 @@ class Bench:
 
     def train_recipe(self, recipe: Recipe, *, anyway: bool = False) -> Run:
         """Train a recipe and wait for it, shown live where there is someone to show it to."""
+        return self.watched(self.training_of(recipe, anyway=anyway))
+
+    def training_of(self, recipe: Recipe, *, anyway: bool = False) -> Callable[[Progress], Run]:
+        """What trains a recipe in this process when it is called, with the forecast of a plan that was made here."""
         from peft_lab.training.session import train
 
         forecast = self.plans.get(recipe.fingerprint)
-        return self.watched(
-            lambda progress: train(recipe, self.host, self.folder, progress, forecast=forecast, anyway=anyway)
-        )
+        return lambda progress: train(recipe, self.host, self.folder, progress, forecast=forecast, anyway=anyway)
 
     def train_in_background(self, recipe: Recipe, *, anyway: bool = False) -> Run:
         """Begin to train a recipe in a process of its own, and return its run at once."""
@@ -275,14 +288,11 @@ class Bench:
         """Refuse to train on a base model that another run is training on.
 
         Raises:
-            RunProblem: there is one.
+            Busy: there is one.
         """
         busy = self.training_on(model)
         if busy is not None:
-            raise RunProblem(
-                f"{busy.id} is training on {model} now",
-                f"Say %peft wait {busy.id}, or %peft stop {busy.id}; or train --beside it, or --replace it",
-            )
+            raise Busy(busy, model)
 
     def training_on(self, model: str) -> Run | None:
         """The run that is training on a base model now; None where there is none."""

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +120,7 @@ def differences_of(
                 before, after = tuned.losses(part, {name: torch.from_numpy(values) for name, values in change.items()})
                 told.append(_Told(part, before, after))
     before, after = _in_order(found, told, ("before", "after"))
-    return found, _judged(context, settings, found, after - before)
+    return found, _judge(context, settings, found)(after - before)
 
 
 @dataclass
@@ -158,7 +158,7 @@ def _found(context: MethodContext, model: torch.nn.Module, rows: list[Row], sett
     with tuner(model, context.task, _pad(context), settings.effort, settings.seed) as tuned:
         told = [_told(tuned, part, draw, longest, settings.rows) for part in parts]
         before, after = _in_order(rows, told, ("before", "after"))
-        ld = _judged(context, settings, rows, after - before)
+        ld = _judge(context, settings, rows)(after - before)
         summary = _summary(rows, told, ld, before, settings, tuned, model) | {"first": list(kinds.first)}
         if settings.control:
             summary |= _control(context, settings, [_tried(tuned, one, longest) for one in told])
@@ -167,9 +167,12 @@ def _found(context: MethodContext, model: torch.nn.Module, rows: list[Row], sett
     return Differences(ends, ld, before, arrays, summary, rows=rows)
 
 
-def _judged(context: MethodContext, settings: Settings, rows: Sequence[Row], ld: np.ndarray) -> np.ndarray:
-    """LD by what has one: of each token its own, or the largest of its word."""
-    return ld if settings.by == "token" else largest_of_word(ld, words_in(context.tokenizer, rows))
+def _judge(context: MethodContext, settings: Settings, rows: Sequence[Row]) -> Callable[[np.ndarray], np.ndarray]:
+    """Gives differences of some rows to what has one: each token keeps its own, or has the largest of its word."""
+    if settings.by == "token":
+        return lambda ld: ld
+    words = words_in(context.tokenizer, rows)
+    return lambda ld: largest_of_word(ld, words)
 
 
 def _told(tuned: Tuner, rows: list[Row], draw: np.random.Generator, longest: int, wanted: int | None) -> _Told:
@@ -201,10 +204,8 @@ def _control(context: MethodContext, settings: Settings, told: Sequence[_Told]) 
     """
     names = ("after", "unshuffled", "anew")
     rows = [row for one in told for row in one.rows]
-    ld, control, second = (
-        _judged(context, settings, rows, np.concatenate([getattr(one, name) - one.before for one in told]))
-        for name in names
-    )
+    judged = _judge(context, settings, rows)
+    ld, control, second = (judged(np.concatenate([getattr(one, name) - one.before for one in told])) for name in names)
     reason = ld > 0
     same, clear = reason == (second > 0), np.abs(ld) > CLEAR
     return {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ TOKENS, ANSWERS, ROWS = 4096, 1024, 32
 """Most tokens, answer tokens and rows of one pass, with padding."""
 BEGIN = 32
 """Tokens that could be computed in the time it takes to begin a pass."""
+CANNOT = (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError)
+"""What models raise that do not take what is tried."""
 AT_ONCE = 256
 """Tokens whose logits are held in fp32 at a time."""
 
@@ -184,14 +186,14 @@ class Passes:
                 goes_on = float((whole - self._going_on(group, False)).abs().mean()) <= SAME
                 self.skips = self.skips and self._can_skip(group, whole)
                 return goes_on
-        except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError):
+        except CANNOT:
             return False
 
     def _can_skip(self, group: Group, whole: torch.Tensor) -> bool:
         """Whether leaving out layers, whose output was noted, gives the same."""
         try:
             return group.below is not None and float((whole - self._going_on(group, False)).abs().mean()) <= SAME
-        except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError):
+        except CANNOT:
             return False
 
 
@@ -208,25 +210,40 @@ def alike(prompts: Sequence[np.ndarray]) -> int:
     return int(shortest if same.all() else same.argmin())
 
 
+def grouped(rows: Sequence[Row], most: int = ROWS) -> Iterator[Group]:
+    """Rows in groups that one pass can hold, the longest first."""
+    longest_first = sorted(rows, key=lambda row: len(row.ids), reverse=True)
+    return _gathered(longest_first, lambda group, row: _fits([*group, row], most))
+
+
 def beside_alike(rows: Sequence[Row]) -> Iterator[Group]:
     """Rows in groups that one pass can hold, those with prompts that begin alike together.
 
     A row joins a group where that makes less to compute than a group of its own.
     """
-    group: list[Row] = []
-    for row in sorted(rows, key=lambda row: row.ids.astype(">i4").tobytes()):
+
+    def joins(group: list[Row], row: Row) -> bool:
         more = [*group, row]
-        if group and (not _fits(more) or _computed(more) > _computed(group) + _computed([row]) + BEGIN):
+        return _fits(more) and _computed(more) <= _computed(group) + _computed([row]) + BEGIN
+
+    return _gathered(sorted(rows, key=lambda row: row.ids.astype(">i4").tobytes()), joins)
+
+
+def _gathered(rows: Sequence[Row], joins: Callable[[list[Row], Row], bool]) -> Iterator[Group]:
+    """Neighbours in one group for as long as the next one joins."""
+    group: list[Row] = []
+    for row in rows:
+        if group and not joins(group, row):
             yield Group(group)
-            more = [row]
-        group = more
+            group = []
+        group.append(row)
     if group:
         yield Group(group)
 
 
-def _fits(rows: Sequence[Row]) -> bool:
+def _fits(rows: Sequence[Row], most: int = ROWS) -> bool:
     answers = len(rows) * max(len(row.answer) for row in rows)
-    return len(rows) <= ROWS and answers <= ANSWERS and len(rows) * max(len(row.ids) for row in rows) <= TOKENS
+    return len(rows) <= most and answers <= ANSWERS and len(rows) * max(len(row.ids) for row in rows) <= TOKENS
 
 
 def _computed(rows: Sequence[Row]) -> int:
@@ -234,21 +251,6 @@ def _computed(rows: Sequence[Row]) -> int:
     prompts = [before_answer(row) for row in rows]
     shared = alike(prompts)
     return shared + len(rows) * (max(map(len, prompts)) - shared + 2 * max(len(row.answer) for row in rows))
-
-
-def grouped(rows: Sequence[Row], most: int = ROWS) -> Iterator[Group]:
-    """Rows in groups that one pass can hold, the longest first."""
-    waiting = sorted(rows, key=lambda row: len(row.ids), reverse=True)
-    at = 0
-    while at < len(waiting):
-        size = answers = 0
-        while at + size < len(waiting) and size < most:
-            answers = max(answers, len(waiting[at + size].answer))
-            if size and ((size + 1) * answers > ANSWERS or (size + 1) * len(waiting[at].ids) > TOKENS):
-                break
-            size += 1
-        yield Group(waiting[at : at + size])
-        at += size
 
 
 def _cross_entropy(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -27,8 +27,6 @@ def words_in(tokenizer: Any, rows: Sequence[Row]) -> np.ndarray:
         for piece in pieces_of(tokenizer, row.answer.tolist()):
             begins.append(not (before and piece and _in_word(before[-1]) and _in_word(piece[0])))
             before = piece
-        if len(row.answer):
-            begins[-len(row.answer)] = True
     return np.cumsum(begins) - 1
 
 

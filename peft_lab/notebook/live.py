@@ -114,10 +114,9 @@ class InNotebook:
 
     def _warm_up(self) -> None:
         self._ask_for_a_button()
-        # The first drawing loads fonts for half a second: better now, while the model is loaded, than between steps.
-        from peft_lab.present.curve import curve_png
+        from peft_lab.present.curve import warm_up
 
-        curve_png([])
+        warm_up()  # now, while the model is loaded, rather than between steps
 
     def _ask_for_a_button(self) -> None:
         from peft_lab.notebook.panels.hearing import has_subshells, names_cells

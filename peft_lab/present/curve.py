@@ -71,6 +71,11 @@ def sparkline(values: Iterable[float], most: int = 32) -> str:
     return "".join("▁▂▃▄▅▆▇█"[round(7 * (n - low) / span) if span else 0] for n in numbers)
 
 
+def warm_up() -> None:
+    """Load what the first picture loads, libraries and fonts, for a second or two: before somebody waits for one."""
+    curve_png([])
+
+
 def series(points: Sequence[Point], split: str, name: str, along: str = "step") -> tuple[Any, Any]:
     """Steps, or what else they are set ``along``, and finite values of one quantity."""
     pairs = [

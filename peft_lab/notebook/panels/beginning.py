@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from peft_lab.errors import BadOption, RunProblem
+from peft_lab.errors import BadOption
 from peft_lab.notebook.panels.following import Followed, Here, There, why_here
 from peft_lab.run import Run
 from peft_lab.training.progress import Progress
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
 
 Call = Mapping[str, Any]
 """What to train: ``methods``, ``model``, ``data`` and ``settings``."""
-
-
-class Busy(RunProblem):
-    """Another run is training on the base model."""
-
-    def __init__(self, run: Run, error: RunProblem) -> None:
-        super().__init__(error.message, error.hint)
-        self.run = run
 
 
 class GivenUp(Exception):
@@ -51,17 +43,14 @@ class Beginning:
             Busy: another run is training on the base model.
             GivenUp: it is not wanted any more.
         """
-        from peft_lab.training.session import train
-
         lab, settings = self.lab, dict(call.get("settings") or {})
         recipe = lab.recipe(call["methods"], model=call.get("model"), data=call.get("data"), **settings)
-        self._must_be_free(recipe.model)
+        lab.must_be_free(recipe.model)
         if self.given_up():
             raise GivenUp
         if self._seen_elsewhere(recipe):
             return There(lab.train_in_background(recipe))
-        forecast = lab.plans.get(recipe.fingerprint)
-        return self._here(lambda progress: train(recipe, lab.host, lab.folder, progress, forecast=forecast))
+        return self._here(lab.training_of(recipe))
 
     def again(self, run: Run) -> Followed:
         """A run that was stopped, failed or crashed goes on; one that goes on already is followed.
@@ -75,7 +64,7 @@ class Beginning:
         if run.active:
             return There(run)
         session.must_be_open(run)
-        self._must_be_free(run.recipe.model)
+        self.lab.must_be_free(run.recipe.model)
         if self._seen_elsewhere(run.recipe):
             return There(resume_in_background(run, self.lab.host))
         return self._here(lambda progress: session.resume(run, self.lab.host, progress))
@@ -89,15 +78,6 @@ class Beginning:
             return lab.last
 
         return Here(work)
-
-    def _must_be_free(self, model: str) -> None:
-        busy = self.lab.training_on(model)
-        if busy is None:
-            return
-        try:
-            self.lab.must_be_free(model)
-        except RunProblem as error:
-            raise Busy(busy, error) from None
 
     def _seen_elsewhere(self, recipe: Recipe) -> bool:
         try:

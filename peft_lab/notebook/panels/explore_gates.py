@@ -14,6 +14,7 @@ from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.choosing import ROW, dropdown, which_run
 from peft_lab.notebook.panels.grids import Cell, grid_html, grid_text
 from peft_lab.notebook.panels.paced import Paced
+from peft_lab.notebook.panels.saying import in_one_line
 from peft_lab.present.parts import line
 from peft_lab.present.picture import RENDER_LOCK, Picture, render
 from peft_lab.present.style import DASH, INK, PLAIN, esc, in_figure, new_figure, plain
@@ -104,7 +105,7 @@ class GatesPart:
         try:
             self._look_at(run)
         except PeftLabError as error:  # its artifact is damaged; another one can still be chosen
-            self.page.value = line("✗", " ".join(str(error).split()), "vermilion")
+            self.page.value = line("✗", in_one_line(error), "vermilion")
 
     @property
     def moment(self) -> Moment:

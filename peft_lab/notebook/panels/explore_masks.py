@@ -11,6 +11,7 @@ from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.grids import grid_html, grid_text
 from peft_lab.notebook.panels.mask_controls import MaskControls
 from peft_lab.notebook.panels.mask_numbers import Parts, Strip, parts_of, span, strip_of
+from peft_lab.notebook.panels.saying import in_one_line, sentence
 from peft_lab.present.mask_words import pair_words, whole_words
 from peft_lab.present.masks import Mask, Tensor, in_both, must_be_alike, read_mask
 from peft_lab.present.picture import RENDER_LOCK, Picture
@@ -55,14 +56,16 @@ class MasksPart:
         """What is shown now."""
         if self.picture is not None:
             return self.picture._repr_mimebundle_()
-        html, text = f"<div {PLAIN}>{esc(self.said)}</div>", self.said
+        left = sentence(self.said)
         if self.strip is not None:
             strip = self.strip
             title = self._strip_title()
             grid = grid_html(strip.rows, strip.columns, strip.cells, corner=strip.corner)
-            html += f'<div {PLAIN} style="margin-top:6px"><b>{esc(title)}</b></div>{grid}'
-            text += f"\n\n{title}\n{grid_text(strip.rows, strip.columns, strip.cells, corner=strip.corner)}"
-        return {"text/html": html, "text/plain": text}
+            left["text/html"] += f'<div {PLAIN} style="margin-top:6px"><b>{esc(title)}</b></div>{grid}'
+            left["text/plain"] += (
+                f"\n\n{title}\n{grid_text(strip.rows, strip.columns, strip.cells, corner=strip.corner)}"
+            )
+        return left
 
     def close(self) -> None:
         """Give up what buttons share."""
@@ -174,7 +177,7 @@ class MasksPart:
 
     def _refuse(self, error: PeftLabError) -> None:
         """Say why there is nothing to see."""
-        self.said = " ".join(str(error).split())
+        self.said = in_one_line(error)
         self.picture = self.strip = self.name = self.window = None
         self._arrange()
 

@@ -13,9 +13,8 @@ from peft_lab.errors import PeftLabError
 from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.choosing import dropdown, listed
 from peft_lab.notebook.panels.place import close_all
+from peft_lab.notebook.panels.saying import refusal
 from peft_lab.notebook.panels.token_samples import TokenSamples
-from peft_lab.present.parts import line
-from peft_lab.present.style import PLAIN
 from peft_lab.run import Run
 
 
@@ -45,7 +44,7 @@ class TokensPart:
         """The sample that is shown, or why there is none."""
         if self.samples is not None:
             return self.samples.static()
-        return {"text/html": f"<div {PLAIN}>{line('✗', self.said, 'vermilion')}</div>", "text/plain": self.said}
+        return refusal(self.said)
 
     def close(self) -> None:
         """Draw nothing more."""

@@ -10,12 +10,11 @@ import ipywidgets as widgets
 from peft_lab.errors import PeftLabError
 from peft_lab.listings.results import drawn
 from peft_lab.notebook.panels.choosing import which_run
+from peft_lab.notebook.panels.saying import in_one_line, refusal
 from peft_lab.notebook.panels.section import Section
 from peft_lab.notebook.panels.soon import Soon
 from peft_lab.operations import options_of
-from peft_lab.present.parts import line
 from peft_lab.present.picture import RENDER_LOCK, Picture
-from peft_lab.present.style import PLAIN
 from peft_lab.recipe import checked
 
 if TYPE_CHECKING:
@@ -58,14 +57,14 @@ class ViewPart:
             with RENDER_LOCK:
                 self.shown, self.said = drawn(self.lab.host, self.name, view, runs), ""
         except PeftLabError as error:
-            self.shown, self.said = None, " ".join(str(error).split())
+            self.shown, self.said = None, in_one_line(error)
         self.image.value = self.static()["text/html"]
 
     def static(self) -> dict[str, Any]:
         """What is shown now."""
         if self.shown is not None:
             return self.shown._repr_mimebundle_()
-        return {"text/html": f"<div {PLAIN}>{line('✗', self.said, 'vermilion')}</div>", "text/plain": self.said}
+        return refusal(self.said)
 
     def close(self) -> None:
         """Forget what was still to be drawn."""

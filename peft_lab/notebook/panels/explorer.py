@@ -13,6 +13,8 @@ from peft_lab.errors import PeftLabError, RunProblem
 from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.explore_view import ViewPart
 from peft_lab.notebook.panels.place import Place, Places, close_all
+from peft_lab.notebook.panels.saying import in_one_line, refusal
+from peft_lab.present.curve import warm_up
 from peft_lab.present.parts import line
 from peft_lab.present.style import PLAIN, esc, plain
 
@@ -117,7 +119,7 @@ class Explorer:
         self.place = Place("explorer", cell, self.widget, self.static)
         self.place.closing.append(self.close)
         places.show(self.place)
-        threading.Thread(target=_warm_up, name="peft_lab warm-up", daemon=True).start()
+        threading.Thread(target=warm_up, name="peft_lab warm-up", daemon=True).start()
 
     @property
     def part(self) -> Part:
@@ -164,7 +166,7 @@ class Explorer:
             made: Part = getattr(import_module(module), cls)(self.lab, self.offers[name])
             return made
         except PeftLabError as error:
-            return Refusal(" ".join(str(error).split()))
+            return Refusal(in_one_line(error))
 
     def _summary(self, name: str) -> str:
         return str(self.lab.host.offers("views")[name].summary)
@@ -183,8 +185,7 @@ class Refusal:
 
     def static(self) -> dict[str, str]:
         """The sentence."""
-        html = f"<div {PLAIN}>{line('✗', self.sentence, 'vermilion')}</div>"
-        return {"text/html": html, "text/plain": self.sentence}
+        return refusal(self.sentence)
 
     def close(self) -> None:
         """Nothing has to be stopped."""
@@ -196,13 +197,6 @@ def _watch(widget: widgets.Widget, call: Callable[[], None]) -> None:
         widget.observe(lambda _: call(), "value")
     for child in getattr(widget, "children", ()):
         _watch(child, call)
-
-
-def _warm_up() -> None:
-    """The first picture loads fonts and libraries for a second or two: better while a person reads."""
-    from peft_lab.present.curve import curve_png
-
-    curve_png([])
 
 
 def _lacking(host: Host, runs: Sequence[Run], what: str, offered: Mapping[str, Any]) -> RunProblem:

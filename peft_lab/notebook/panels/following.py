@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from ipywidgets import HTML
 
-from peft_lab.errors import BadOption, PeftLabError, RunProblem
+from peft_lab.errors import BadOption, RunProblem
 from peft_lab.notebook.live import InNotebook
 from peft_lab.notebook.panels import texts
+from peft_lab.notebook.panels.saying import in_one_line
 from peft_lab.notebook.watching import Elsewhere
 from peft_lab.run import Run
 from peft_lab.training.progress import Progress
@@ -104,17 +104,6 @@ class InPanel(InNotebook):
     def _show(self, bundle: dict[str, Any]) -> None:
         self.handle = self.region
         self.region.value = bundle["text/html"]
-
-
-def in_one_line(error: BaseException) -> str:
-    """The error as a sentence. Its frames, which hold the model, are given up."""
-    seen: BaseException | None = error
-    while seen is not None:
-        traceback.clear_frames(seen.__traceback__)
-        seen = seen.__cause__ or seen.__context__
-    if isinstance(error, PeftLabError):
-        return " ".join(str(error).split())
-    return texts.UNFORESEEN.format(kind=type(error).__name__, message=" ".join(str(error).split()))
 
 
 def why_here(error: BadOption) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from peft_lab.bench import Bench
 from peft_lab.notebook.panels import texts
+from peft_lab.notebook.panels.saying import sentence
 from peft_lab.present.parts import pre
 from peft_lab.present.picture import MOST_BYTES
 from peft_lab.present.style import BORDER, PLAIN, esc
@@ -24,8 +25,7 @@ TELLING = ("mask-atlas", "gates", "tokens")
 def left_without_run(line: str) -> Bundle:
     """The line as text, and how to open the panel again."""
     if not line:
-        said = texts.CLOSED.format(kind="panel")
-        return {"text/html": f"<div {PLAIN}>{esc(said)}</div>", "text/plain": said}
+        return sentence(texts.CLOSED.format(kind="panel"))
     inside = f"<div>{esc(texts.PANEL_IDLE)}</div>{pre(line)}"
     return {"text/html": _framed(inside), "text/plain": f"{texts.PANEL_IDLE}\n{line}"}
 

@@ -25,15 +25,7 @@ _opened: WeakKeyDictionary[Bench, dict[str, tuple[Any, dict[str, Any]]]] = WeakK
 class Panel:
     """What ``%peft panel`` opens.
 
-    Args:
-        lab: what the panel works on.
-        methods: the composition to begin with.
-        model: the base model to begin with; the lab's when not given.
-        data: the data to begin with; the lab's when not given.
-        settings: flat, as ``train`` takes them.
-
-    Raises:
-        PeftLabError: there is no such method or setting.
+    It is opened with what :class:`~peft_lab.notebook.panels.form.Form` takes, and refuses what that refuses.
     """
 
     def __init__(

@@ -17,8 +17,8 @@ from typing import Any
 from ipywidgets import Widget
 
 from peft_lab.notebook.panels import texts
+from peft_lab.notebook.panels.saying import sentence
 from peft_lab.notebook.panels.twin import beside_widget
-from peft_lab.present.style import PLAIN, esc
 
 Bundle = Mapping[str, Any]
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -103,8 +103,7 @@ class Place:
         with suppress(Exception):
             if bundle := dict(self.static()):
                 return bundle
-        said = otherwise.format(kind=self.kind)
-        return {"text/html": f"<div {PLAIN}>{esc(said)}</div>", "text/plain": said}
+        return sentence(otherwise.format(kind=self.kind))
 
 
 class Places:

@@ -13,10 +13,11 @@ from ipywidgets import HTML, Button, Layout, VBox
 
 from peft_lab.errors import BadOption
 from peft_lab.notebook.panels import texts
-from peft_lab.notebook.panels.following import in_one_line, why_here
+from peft_lab.notebook.panels.beginning import Call
+from peft_lab.notebook.panels.following import why_here
 from peft_lab.notebook.panels.plan_process import PlanProcess
+from peft_lab.notebook.panels.saying import framed, in_one_line
 from peft_lab.present.parts import box, line
-from peft_lab.present.style import PLAIN
 from peft_lab.training.worker import must_be_seen_elsewhere
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ QUIET = 0.5
 REST_AFTER = 300.0
 """Seconds without a question after which the process is ended: libraries take some hundred megabytes."""
 PATIENCE = 2.0
-Call = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Planner:
 
     def __init__(self, lab: Bench) -> None:
         self.lab = lab
-        self.note = HTML(_framed(line("plan", texts.PLAN_FIRST, "grey")), layout=Layout(width="auto"))
+        self.note = HTML(framed(line("plan", texts.PLAN_FIRST, "grey")), layout=Layout(width="auto"))
         self.card = HTML(layout=Layout(width="auto"))
         self.here_button = Button(
             description=texts.PLAN_HERE, tooltip=texts.PLAN_HERE_TIP, layout=Layout(display="none")
@@ -200,7 +200,7 @@ class Planner:
         self.card.value = ""
 
     def _say(self, html: str, here: bool = False) -> None:
-        self.note.value = _framed(html) if html else ""
+        self.note.value = framed(html) if html else ""
         self.here_button.layout.display = "" if here else "none"
 
     def _rest(self) -> None:
@@ -213,7 +213,3 @@ class Planner:
         if self._process is not None:
             self._process.close()
             self._process = None
-
-
-def _framed(inside: str) -> str:
-    return f'<div {PLAIN} style="max-width:860px;line-height:1.5">{inside}</div>'

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
 
 from peft_lab.errors import PeftLabError
+from peft_lab.notebook.panels.saying import in_one_line
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -98,9 +99,9 @@ def answer(question: Question, host: Host) -> dict[str, Any]:
     try:
         plan = planned(Recipe.read(question["recipe"]), host)
     except PeftLabError as error:
-        return {"said": " ".join(str(error).split())}
+        return {"said": in_one_line(error)}
     except Exception as error:
-        return {"said": f"{type(error).__name__}: {' '.join(str(error).split())}", "fault": True}
+        return {"said": in_one_line(error), "fault": True}
     html = plan._repr_mimebundle_()["text/html"]
     return {"html": html, "forecast": plan.forecast.plain(), "fits": plan.fits}
 

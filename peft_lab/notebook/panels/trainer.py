@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 from ipywidgets import HTML, Button, HBox, Layout, VBox
 
+from peft_lab.bench import Busy
 from peft_lab.errors import RunProblem
 from peft_lab.notebook.panels import texts
-from peft_lab.notebook.panels.beginning import Beginning, Busy, Call, GivenUp
-from peft_lab.notebook.panels.following import Followed, Here, InPanel, in_one_line
+from peft_lab.notebook.panels.beginning import Beginning, Call, GivenUp
+from peft_lab.notebook.panels.following import Followed, Here, InPanel
+from peft_lab.notebook.panels.saying import framed, in_one_line
 from peft_lab.present.parts import box, line
-from peft_lab.present.style import PLAIN, count
+from peft_lab.present.style import count
 from peft_lab.run import Run
 from peft_lab.training.progress import Progress
 from peft_lab.training.worker import leave
@@ -133,7 +135,7 @@ class Trainer:
         bundle = dict(self.run._repr_mimebundle_())
         if said:
             said = said.format(run=self.run.id)
-            bundle["text/html"] = _framed(line("next", said, "blue")) + bundle["text/html"]
+            bundle["text/html"] = framed(line("next", said, "blue")) + bundle["text/html"]
             bundle["text/plain"] += f"\n  {said}"
         return bundle
 
@@ -237,7 +239,7 @@ class Trainer:
         try:
             run.checked()
         except RunProblem as error:
-            self.note.value = _framed(box(in_one_line(error)) + line("next", texts.FAILED.format(run=run.id), "blue"))
+            self.note.value = framed(box(in_one_line(error)) + line("next", texts.FAILED.format(run=run.id), "blue"))
             self.region.value = run._repr_mimebundle_()["text/html"]
             self._set("broken")
             return
@@ -248,7 +250,7 @@ class Trainer:
             said = texts.PAUSED.format(done=count(steps.get("done")), planned=count(steps.get("planned")), run=run.id)
             with self._lock:
                 if self._wanted == "pause":  # Stop may have been pressed this very moment
-                    self.note.value = _framed(line(texts.PAUSED_PHASE, said, "purple"))
+                    self.note.value = framed(line(texts.PAUSED_PHASE, said, "purple"))
                     self._set("paused")
                     return
         self._over(run)
@@ -267,7 +269,7 @@ class Trainer:
                 self._instead = partial(self._launch, partial(self._instead_of, busy, begin))
                 self.instead_button.description = texts.STOP_AND_TRAIN.format(run=busy.id)
                 self.instead_button.tooltip = texts.STOP_AND_TRAIN_TIP.format(run=busy.id)
-            self.note.value, self.region.value = _framed(box(said)) if said else "", ""
+            self.note.value, self.region.value = framed(box(said)) if said else "", ""
             self._set("ready")
 
     def _instead_of(self, busy: Run, begin: Callable[[], Followed]) -> Followed:
@@ -283,11 +285,7 @@ class Trainer:
         return begin()
 
     def _trains_here(self, reason: str) -> None:
-        self.note.value = _framed(line("note", texts.TRAINS_HERE.format(reason=reason), "grey"))
-
-
-def _framed(inside: str) -> str:
-    return f'<div {PLAIN} style="max-width:860px;line-height:1.5">{inside}</div>'
+        self.note.value = framed(line("note", texts.TRAINS_HERE.format(reason=reason), "grey"))
 
 
 def _button(text: str, tip: str, style: str, pressed: Callable[[], None]) -> Button:
