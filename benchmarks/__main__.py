@@ -16,6 +16,7 @@ NAMES = (
     "resume",
     "keeping",
     "reach",
+    "tensors",
     "roles",
     "rft",
     "causal",
