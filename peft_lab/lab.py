@@ -15,6 +15,7 @@ from peft_lab.commands.planning import Planning
 from peft_lab.commands.prefixes import Prefixes
 from peft_lab.commands.selfchecking import SelfChecking
 from peft_lab.commands.shad import Shad
+from peft_lab.commands.studying import Studying
 from peft_lab.commands.tokens import Tokens
 from peft_lab.commands.training import Training
 from peft_lab.commands.using import Using
@@ -26,6 +27,7 @@ class Lab(
     Choosing,
     Planning,
     Training,
+    Studying,
     Paneling,
     Control,
     Using,

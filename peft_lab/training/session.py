@@ -51,6 +51,7 @@ def train(
     *,
     forecast: Mapping[str, Any] | None = None,
     anyway: bool = False,
+    name: str = "",
 ) -> Run:
     """Train a recipe into a new run folder.
 
@@ -60,13 +61,14 @@ def train(
     Args:
         forecast: of a plan of the same recipe, to be compared with what comes.
         anyway: train although the forecast says that memory will not do.
+        name: of the folder, instead of the next free ``run-N``.
 
     Raises:
         OutOfMemory: with what would fit.
         PeftLabError: what a person can put right.
     """
     must_be_installed()
-    run = Run(claim(folder, recipe, forecast))
+    run = Run(claim(folder, recipe, forecast, name))
     try:
         with writing(run.id):
             journal = Journal(run.path, run.record, host)
