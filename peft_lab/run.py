@@ -24,8 +24,8 @@ from peft_lab.record import FORMAT, alive, fault_of, must_be_an_object
 from pluggy_specs import Array, Artifact
 
 RUN_JSON, METRICS, ARTIFACTS = "run.json", "metrics.jsonl", "artifacts"
-STUDIES, CELLS = "studies", "cells"
-"""In a folder of runs: the folder of studies, and in that the folder of the runs that they are made of."""
+STUDIES, CELLS, STUDY_JSON = "studies", "cells", "study.json"
+"""In a folder of runs: the folder of studies, in that the folder of their runs, and what a study's folder holds."""
 WEIGHTS, LAST = "weights.safetensors", "last.safetensors"
 """The best state, and the last one where it is another."""
 STOP, PROGRESS = "stop", "progress.json"

@@ -35,9 +35,12 @@ class Studying(Bench):
     def study(
         self,
         what: Annotated[
-            str | None, About("show, forecast, stop or resume; left out: run what the cell says", word=True)
+            str | None,
+            About("show, forecast, stop or resume; left out: run what the cell says", completes="studies", word=True),
         ] = None,
-        name: Annotated[str | None, About("of the study; the latest one when none is named", word=True)] = None,
+        name: Annotated[
+            str | None, About("of the study; the latest one when none is named", completes="studies", word=True)
+        ] = None,
         methods: Annotated[Any, About("what is compared: [full, lora, {lora: {rank: 2}}, prefix length=24]")] = None,
         examples: Annotated[Any, About("training rows: [100, 30%, all]")] = None,
         budget: Annotated[Any, About("time of training: [30s, 2m]; all steps when not given")] = None,

@@ -9,11 +9,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from peft_lab.errors import PeftLabError, UnknownName
+from peft_lab.errors import PeftLabError, RunProblem, UnknownName
 from peft_lab.present import style
 from peft_lab.present.stack import Stack
 from peft_lab.present.table import Table
 from peft_lab.rows import FAILED, FINISHED, STATUSES, Row, StudyRows
+from peft_lab.run import Run
 from peft_lab.study.book import Study, studies_in
 from peft_lab.study.forecast import Forecast
 from peft_lab.study.outcome import rows_of
@@ -23,9 +24,8 @@ from peft_lab.study.texts import HEADINGS, NO_BUDGET, STATUS_WORDS
 if TYPE_CHECKING:
     from peft_lab.host import Host
 
-VIEWS = ("data-curve", "time-curve", "comparison")
 MOST_ERRORS = 12
-EVIDENCE = "peft_lab.evidence"
+EVIDENCE, TABLES = "peft_lab.evidence", "peft_lab.listings.evidence"
 
 
 @dataclass(frozen=True)
@@ -167,30 +167,36 @@ def _spread(rows: Sequence[Row], split: str) -> str:
 
 def _evidence(rows: StudyRows, against: str | None) -> list[Any]:
     """The table with the test, where what computes it is installed."""
-    if importlib.util.find_spec(EVIDENCE) is None:
+    if importlib.util.find_spec(TABLES) is None:
         return []
-    evidence = importlib.import_module(EVIDENCE)
-    table = getattr(evidence, "table", None)
-    if table is None:
+    evidence, tables = importlib.import_module(EVIDENCE), importlib.import_module(TABLES)
+    try:
+        summary = evidence.summarise(rows)
+        return [tables.study_table(rows, summary, evidence.comparisons(rows, against=against))]
+    except RunProblem:  # no run has the score
         return []
-    return [table(rows, evidence.summarise(rows), evidence.comparisons(rows, against=against))]
 
 
 def _pictures(rows: StudyRows, host: Host) -> list[Any]:
-    """What views of studies draw; one that is not offered is left out."""
-    from peft_lab.present.picture import render
-
+    """What views draw of its finished runs: over data and over time where there are several, and against cost."""
+    done = [row for row in rows.rows if row.status == FINISHED]
+    trained = [row for row in done if row.examples]
     found = []
-    for name in VIEWS:
-        try:
-            view = host.find("views", name)()
-        except UnknownName:
-            continue
-        if not getattr(view, "draws_studies", False):
-            continue
-        with host.asking("views", name, "draw_study"):
-            found.append(render(view.draw_study(rows)))
-    return found
+    if len({row.examples for row in trained}) > 1:
+        found += _drawn(host, "data-curve", done)
+    if len({row.budget for row in trained}) > 1:
+        found += _drawn(host, "time-curve", done)
+    return found + (_drawn(host, "comparison", trained) if trained else [])
+
+
+def _drawn(host: Host, name: str, rows: Sequence[Row]) -> list[Any]:
+    """The picture of a view; nothing where it is not offered, or finds nothing to draw."""
+    from peft_lab.listings.results import drawn
+
+    try:
+        return [drawn(host, name, host.find("views", name)(), [Run(row.path) for row in rows])]
+    except (UnknownName, RunProblem):
+        return []
 
 
 __all__ = ["StudyShown", "column_name", "failures", "forecast", "groups", "listing", "means", "shown", "state_table"]

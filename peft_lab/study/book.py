@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from peft_lab.errors import RunProblem, nearest
-from peft_lab.run import CELLS, STOP, STUDIES
+from peft_lab.run import CELLS, STOP, STUDIES, STUDY_JSON
 from peft_lab.study import texts
 from peft_lab.study.claiming import is_claimed
 from peft_lab.study.plan import Plan
 
 FORMAT = 1
-STUDY_JSON, LOCK, LOG = "study.json", ".lock", "log.txt"
+LOCK, LOG = ".lock", "log.txt"
 
 
 class Study:
