@@ -388,9 +388,8 @@ class Executor:
         those that run are asked to stop; it may be called from another thread. As written here: one cell after another
         in this process.
         """
-        for cell in cells:
-            if stop():
-                return
+        waiting = iter(cells)
+        while not stop() and (cell := next(waiting, None)) is not None:
             try:
                 result = work(cell)
             except (Exception, SystemExit) as error:
