@@ -252,6 +252,26 @@ def test_a_stop_is_kept_and_gone_on_with(lab, done):
     assert {row.status for row in whole.rows} == {FINISHED}
 
 
+def test_a_program_that_is_interrupted_can_go_on(lab, monkeypatch):
+    """Without a watcher an interrupt hits in the middle of a step: that is no failure of the cell."""
+    from peft_lab.training import loop
+
+    count, move = [0], loop.move
+
+    def interrupted(*given):
+        count[0] += 1
+        if count[0] == 4:
+            raise KeyboardInterrupt
+        move(*given)
+
+    monkeypatch.setattr(loop, "move", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lab.study("pilot", **SMALL)
+    study = find_study(lab.folder)
+    assert not study.active and [row.status for row in rows_of(study).rows].count(STOPPED) == 1
+    assert {row.status for row in lab.study("resume").rows.rows} == {FINISHED}
+
+
 def test_of_two_who_are_asked_for_a_cell_one_trains_it(lab, tmp_path):
     engine = lab._engine(lab._planned("tiny", None, {}, ["bitfit"], {"seeds": 1}, QUICK), "pilot", False)
     cell = next(cell for cell in engine.grid.cells() if cell["method"] == "bitfit")
@@ -380,6 +400,14 @@ def test_what_another_process_cannot_see_is_refused_before_it_begins(lab):
     assert not studies_in(lab.folder)
     with pytest.raises(BadOption, match="here has no workers"):
         lab.study("pilot", workers=2, **SMALL)
+
+
+def test_cells_side_by_side_come_to_the_same_table(ground, tmp_path):
+    model, data = ground
+    asked = {"model": str(model), "data": str(data), **SMALL, "seeds": 1, "sweep": {"learning_rate": [1e-3, 1e-2]}}
+    one = Lab(tmp_path / "one").study("pilot", **asked).rows
+    two = Lab(tmp_path / "two").study("pilot", on="processes threads=1", workers=2, **asked).rows
+    assert table(one) == table(two)
 
 
 def test_a_study_in_a_process_of_its_own(ground, tmp_path):

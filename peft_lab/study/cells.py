@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from peft_lab.host import Host
 
 LOCKS = ".locks"
+INTERRUPTS = ("KeyboardInterrupt", "SystemExit", "GeneratorExit")
+"""Ends of a run that say nothing of the run: it was cut off, as by a kill."""
 _hosts: list[Host] = []
 """What a process trains with: the host that :func:`with_host` put here, else one of its own, made once."""
 
@@ -69,14 +71,15 @@ def _run(cell: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if run is not None:
         if run.active:  # somebody resumed it by hand
             return _told(cell, RUNNING)
-        if run.status == FINISHED or (run.status == FAILED and not cell.get("again")):
-            return _told(cell, run.status, error_of(run))
+        status = status_of(run)
+        if status == FINISHED or (status == FAILED and not cell.get("again")):
+            return _told(cell, status, error_of(run))
     progress = Asked(cell.get("stop"))
     try:
         run = _trained(cell, folder, run, progress)
     except Exception as error:  # a failure is a row of the study, not its end
         return _told(cell, FAILED, in_one_line(error))
-    return _told(cell, run.status)
+    return _told(cell, status_of(run))
 
 
 def _trained(cell: Mapping[str, Any], folder: Path, run: Run | None, progress: Progress) -> Run:
@@ -112,10 +115,17 @@ class Asked(Progress):
         return super().stopping()
 
 
+def status_of(run: Run) -> str:
+    """The status of a cell's run: one that was interrupted, or whose process is gone, was cut off and can go on."""
+    status = run.status
+    interrupted = status == FAILED and str((run.record.get("error") or {}).get("type")) in INTERRUPTS
+    return STOPPED if interrupted or status == "crashed" else status
+
+
 def error_of(run: Run) -> str:
     """Why a run failed, in one line; nothing where it did not."""
     error = run.record.get("error") or {}
-    if run.status != FAILED:
+    if status_of(run) != FAILED:
         return ""
     kind, message = str(error.get("type") or ""), str(error.get("message") or "")
     ours = kind in _families()
@@ -133,7 +143,6 @@ def _families() -> set[str]:
 
 
 def _told(cell: Mapping[str, Any], status: str, error: str = "") -> dict[str, Any]:
-    status = STOPPED if status == "crashed" else status
     said = {"cell": cell["address"], "status": status, "path": str(cell["folder"])}
     return {**said, "error": error} if error else said
 

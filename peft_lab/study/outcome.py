@@ -11,7 +11,7 @@ from peft_lab.rows import FAILED, FINISHED, RUNNING, STOPPED, WAITING, Row, Stud
 from peft_lab.run import RUN_JSON, Run
 from peft_lab.study import texts
 from peft_lab.study.book import Study
-from peft_lab.study.cells import error_of, is_at_work
+from peft_lab.study.cells import error_of, is_at_work, status_of
 from peft_lab.study.grid import by_slot, group_of
 
 Cells = Sequence[Mapping[str, Any]]
@@ -111,7 +111,7 @@ def _read(cell: Mapping[str, Any], folder: Path, error: str) -> Row:
     run = Run(folder)
     if trouble := run.trouble:
         return replace(_empty(cell, FAILED), error=f"{RUN_JSON}: {trouble}", path=str(folder))
-    status = run.status
+    status = status_of(run)
     if status not in (FINISHED, FAILED):
         at_work = status == RUNNING or is_at_work(folder)
         status = RUNNING if at_work else FAILED if error else STOPPED

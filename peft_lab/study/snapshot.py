@@ -41,7 +41,8 @@ def column_name(asked: str, budget: float | None, *, several: bool) -> str:
     """The head of a column: how many examples, and in how much time."""
     from peft_lab.present.style import seconds
 
-    return f"{asked}, {seconds(budget) if budget else NO_BUDGET}" if several or budget else asked
+    examples = f"{asked} examples"
+    return f"{examples}, {seconds(budget) if budget else NO_BUDGET}" if several or budget else examples
 
 
 def _at(rows: Sequence[Row], method: str, asked: str, budget: float | None) -> list[Row]:
