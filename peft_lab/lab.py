@@ -8,6 +8,7 @@ from peft_lab.commands.coding import Coding
 from peft_lab.commands.configuring import Configuring
 from peft_lab.commands.control import Control
 from peft_lab.commands.generating import Generating
+from peft_lab.commands.judging import Judging
 from peft_lab.commands.keeping import Keeping
 from peft_lab.commands.looking import Looking
 from peft_lab.commands.paneling import Paneling
@@ -32,6 +33,7 @@ class Lab(
     Control,
     Using,
     Generating,
+    Judging,
     Keeping,
     Workshop,
     Coding,

@@ -81,6 +81,8 @@ def test_the_untrained_head_is_scored_and_nothing_moved(done):
     assert "Nothing was trained" in run._repr_mimebundle_()["text/html"]
     from peft_lab.training.restore import restore
 
+    outputs = run.artifact("test-answers").arrays["outputs"]
+    assert outputs.values.shape == (48, 3), "what is judged of other runs can be judged of this one"
     test = tiny_rows(48, seed=1)
     assert restore(run, done.host).score(test)["accuracy"] == pytest.approx(rows[0].test["accuracy"])
 

@@ -17,6 +17,7 @@ from peft_lab.training.installed import must_be_installed
 from peft_lab.training.journal import Journal, claim, writing
 from peft_lab.training.preparing import prepare
 from peft_lab.training.progress import Progress
+from peft_lab.training.told import answers_artifact
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -75,9 +76,12 @@ def _score(recipe: Recipe, host: Host, journal: Journal, progress: Progress) -> 
     finals: dict[str, dict[str, float]] = {}
     for split in ("validation", "test"):
         if (data := ready.encoded.get(split)) is not None:
-            scores = loop.score(job, data)
+            kept: list[Any] = []
+            scores = loop.score(job, data, kept.append)
             if scores is None:
                 return True
+            if (told := answers_artifact(split, kept[0], data, job.task, job.targets)) is not None:
+                journal.artifact(told)
             finals[split] = {metric: value for metric, value in scores.items() if metric != CONSTANT}
     spent: dict[str, Any] = {"seconds": 0.0, "eval_seconds": time.perf_counter() - loaded}
     spent |= {"load_seconds": loaded - began, "texts_per_second": 0.0, "peak_memory": job.memory.read()}
