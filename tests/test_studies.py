@@ -384,12 +384,13 @@ def test_large_weights_are_let_go_once_scores_are_there(lab, monkeypatch):
         lab.predict(str(full.path), "the red ship")
 
 
-@pytest.mark.parametrize(("keep", "left"), [("none", 0), ("all", 5), ("best", 3)])
+@pytest.mark.parametrize(("keep", "left"), [("none", 0), ("all", 8), ("best", 3)])
 def test_keep(lab, keep, left):
-    lab.study("pilot", methods=["bitfit"], seeds=2, keep=keep, **QUICK)
+    sweep = {"learning_rate": [1e-3, 1e-2]}
+    lab.study("pilot", methods=["bitfit"], seeds=2, keep=keep, sweep=sweep, **QUICK)
     there = [path for path in cells_of(lab) if (path / WEIGHTS).is_file()]
-    assert len(cells_of(lab)) == 6
-    assert len(there) == (6 if keep == "all" else left)
+    assert len(cells_of(lab)) == 2 + 2 * 3
+    assert len(there) == left
 
 
 # --- elsewhere --------------------------------------------------------------------------------------------------------

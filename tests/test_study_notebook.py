@@ -85,7 +85,7 @@ seeds: [4]
         ("methods: bitfit\nexamples: [20, 2]", "line 3 of the cell: examples: 2 are 2 training rows, too few for 3"),
         ("methods: bitfit\nbudget: [30s, soon]", "line 3 of the cell: budget: 'soon' is no length of time"),
         ("methods: bitfit\nsweep: {rank: [1]}", "line 3 of the cell: sweep: 'rank' cannot be swept"),
-        ("methods: bitfit\nsede: 3", "line 3 of the cell: study has no 'sede'. Did you mean 'seeds'?"),
+        ("methods: bitfit\nsede: 3", "line 3 of the cell: study has no 'sede'. Did you mean"),
         ("methods: bitfit\nepochs: -1", "line 3 of the cell: training: epochs: input should be greater than 0"),
         ("methods: bitfit\nlearning_rate: 1e-3", "line 3 of the cell: learning_rate is no setting of all cells"),
         ("methods: bitfit\ndata:\n  source: tiny\n  lable: x", "line 5 of the cell: data has no 'lable'"),

@@ -115,7 +115,7 @@ class Engine:
                     (self.study.path / STOP).unlink(missing_ok=True)
                 progress.begun.clear()
             if self.plan.keep == "best" and not progress.stopping():
-                letting_go.keep_best(rows_of_cells(self.cells, self.study, self.known))
+                letting_go.keep_best(rows_of_cells(self.cells, self.study, self.known), self.known.values())
             progress.phase = "stopped" if progress.stopping() else "finished"
             progress.changed()
         return rows_of(self.study)

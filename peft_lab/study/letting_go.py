@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,19 @@ def keeps_at_once(keep: str, cost: Mapping[str, Any]) -> bool:
     return size <= max(SMALL, SHARE * FLOAT * (cost.get("total") or 0))
 
 
-def keep_best(rows: Sequence[Row]) -> None:
-    """Keep, of each method on each number of examples and budget, the weights of the best seed on validation alone."""
+def keep_best(rows: Sequence[Row], others: Iterable[Row]) -> None:
+    """Keep, of each method on each number of examples and budget, the weights of the best seed on validation alone.
+
+    Args:
+        rows: those that count.
+        others: all cells, those among them whose learning rate lost.
+    """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         if row.status == FINISHED:
             groups.setdefault((row.method, row.asked, row.budget), []).append(row)
     kept = {best(group).path for group in groups.values()}
-    for row in rows:
+    for row in (*rows, *others):
         if row.status == FINISHED and row.path not in kept:
             let_go(Path(row.path))
 
