@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 
+PATIENCE = 0.25
+"""Seconds after which a lock that is held is somebody's: who only looks at one holds it for much less."""
+
+
 @contextmanager
-def claimed(file: Path) -> Iterator[bool]:
+def claimed(file: Path, patience: float = PATIENCE) -> Iterator[bool]:
     """Hold a lock inside the block; false where somebody else holds it, in this process or another.
 
     The file stays: taking it away would let two hold locks of one name.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + patience
     with file.open("a+b") as stream:
-        mine = _lock(stream)
+        while not (mine := _lock(stream)) and time.monotonic() < until:
+            time.sleep(0.01)
         try:
             yield mine
         finally:
@@ -29,7 +36,7 @@ def is_claimed(file: Path) -> bool:
     """Whether somebody holds a lock."""
     if not file.is_file():
         return False
-    with claimed(file) as mine:
+    with claimed(file, patience=0.0) as mine:
         return not mine
 
 
