@@ -64,12 +64,12 @@ def overhead(rounds: int) -> dict[str, Any]:
             command = [sys.executable, "-m", "benchmarks", "study", "--side", side, "--folder", folder]
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         took[side].append(json.loads(said.splitlines()[-1]))
-    best = {side: min(one["seconds"] for one in every) for side, every in took.items()}
+    kinds = ("seconds", "processor_seconds")
+    best = {kind: {side: min(one[kind] for one in every) for side, every in took.items()} for kind in kinds}
     return {
         "cells": took["study"][0]["cells"],
-        "seconds": {side: [round(one["seconds"], 2) for one in every] for side, every in took.items()},
-        "untrained": [round(one["untrained"], 2) for one in took["study"]],
-        "overhead": round(best["study"] / best["runs"] - 1, 4),
+        **{kind: {side: [round(one[kind], 2) for one in every] for side, every in took.items()} for kind in kinds},
+        "overhead": {kind: round(found["study"] / found["runs"] - 1, 4) for kind, found in best.items()},
     }
 
 
@@ -88,23 +88,18 @@ def measured(side: str, folder: Path) -> dict[str, float]:
         lab._planned(asked.pop("model"), asked.pop("data"), {}, asked.pop("methods"), _plan(asked), asked), None, False
     )
     cells = engine.grid.cells()
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), time.process_time()
     if side == "study":
         lab.study(**ASKED)
-        seconds = time.perf_counter() - began
-        from peft_lab.study.book import find_study
-        from peft_lab.study.outcome import rows_of
-
-        rows = [row for row in rows_of(find_study(lab.folder)).rows if row.method == UNTRAINED]
-        spent = sum(float(row.cost["load_seconds"] + row.cost["eval_seconds"]) for row in rows)
-        return {"cells": len(cells), "seconds": seconds, "untrained": spent}
-    for cell in cells:
-        if cell["kind"] != UNTRAINED:
-            lab.train_recipe(Recipe.read(cell["recipe"]))
-            continue
-        with with_host(lab.host):
-            run_cell({**cell, "folder": str(folder / "one" / cell["address"])})
-    return {"cells": len(cells), "seconds": time.perf_counter() - began, "untrained": 0.0}
+    else:
+        for cell in cells:
+            if cell["kind"] == UNTRAINED:
+                with with_host(lab.host):
+                    run_cell({**cell, "folder": str(folder / "one" / cell["address"])})
+            else:
+                lab.train_recipe(Recipe.read(cell["recipe"]))
+    took = {"seconds": time.perf_counter() - began, "processor_seconds": time.process_time() - spent}
+    return {"cells": len(cells), **took}
 
 
 def _plan(asked: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-
 PATIENCE = 0.25
 """Seconds after which a lock that is held is somebody's: who only looks at one holds it for much less."""
 
