@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "tests" / "browser"))
 from front_end import DARK, FLAGS, LIGHT, Book, FrontEnd, button, find_chromium, jupyterlab
 from playwright.sync_api import expect, sync_playwright
 
-from peft_lab.notebook.panels import texts
+from peft_lab.texts import panels as texts
 
 BEGIN = "%load_ext peft_lab\nlab.model, _ = 'minilm', lab.data('helpdesk')"
 FEW = "--max-steps 40 --device cpu"

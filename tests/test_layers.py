@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     (("pluggy_specs",), "the contract: hooks, types, errors a plugin may raise"),
     (("peft_lab.errors",), "errors people meet, and the nearest name"),
+    (("peft_lab.texts",), "every sentence that cards, tables, panels and views show"),
     (
         (
             "peft_lab.data_spec",
@@ -187,7 +188,7 @@ def test_a_method_imports_the_contract_and_helpers_only():
 def test_a_view_imports_the_contract_the_look_and_helpers_only():
     """Helpers are files of the same folder that hold no view. Errors are names, not knowledge."""
     views = {name for name, file in MODULES.items() if "View" in bases_in(file)}
-    allowed = ("peft_lab.present", "peft_lab.errors", "peft_lab.views")
+    allowed = ("peft_lab.present", "peft_lab.errors", "peft_lab.texts", "peft_lab.views")
     wrong = [
         i
         for i in IMPORTS

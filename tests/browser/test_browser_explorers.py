@@ -10,7 +10,7 @@ from known_runs import HOSTILE
 from page_checks import hard_to_read, nameless, too_wide
 from playwright.sync_api import expect
 
-from peft_lab.notebook.panels import texts
+from peft_lab.texts import panels as texts
 
 LEFT = (
     "outputs => !JSON.stringify(outputs).includes('widget-view')"

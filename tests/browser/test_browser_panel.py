@@ -11,7 +11,7 @@ from front_end import DARK, LIGHT, WIDGET, button
 from page_checks import hard_to_read, nameless, too_wide
 from playwright.sync_api import expect
 
-from peft_lab.notebook.panels import texts
+from peft_lab.texts import panels as texts
 
 LONG = 180_000
 """Milliseconds in which a process of its own has loaded its libraries and trains, on a busy machine."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import ipywidgets as widgets
 
 from peft_lab.errors import PeftLabError, RunProblem
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.explore_view import ViewPart
 from peft_lab.notebook.panels.place import Place, Places, close_all
 from peft_lab.notebook.panels.saying import in_one_line, refusal
 from peft_lab.present.curve import warm_up
 from peft_lab.present.parts import line
 from peft_lab.present.style import PLAIN, esc, plain
+from peft_lab.texts import panels as texts
 
 if TYPE_CHECKING:
     from peft_lab.bench import Bench

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from ipywidgets import HTML, Button, Layout, VBox
 
 from peft_lab.errors import BadOption
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.beginning import Call
 from peft_lab.notebook.panels.following import why_here
 from peft_lab.notebook.panels.plan_process import PlanProcess
 from peft_lab.notebook.panels.saying import framed, in_one_line
 from peft_lab.present.parts import box, line
+from peft_lab.texts import panels as texts
 from peft_lab.training.worker import must_be_seen_elsewhere
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Planner:
 
     def __init__(self, lab: Bench) -> None:
         self.lab = lab
-        self.note = HTML(framed(line("plan", texts.PLAN_FIRST, "grey")), layout=Layout(width="auto"))
+        self.note = HTML(framed(line(texts.PLAN_MARK, texts.PLAN_FIRST, "grey")), layout=Layout(width="auto"))
         self.card = HTML(layout=Layout(width="auto"))
         self.here_button = Button(
             description=texts.PLAN_HERE, tooltip=texts.PLAN_HERE_TIP, layout=Layout(display="none")
@@ -134,7 +134,7 @@ class Planner:
         try:
             must_be_seen_elsewhere(recipe, self.lab.host)
         except BadOption as error:
-            self._say(line("plan", texts.PLAN_NEEDS_HERE.format(reason=why_here(error)), "grey"), here=True)
+            self._say(line(texts.PLAN_MARK, texts.PLAN_NEEDS_HERE.format(reason=why_here(error)), "grey"), here=True)
             self.card.value = ""
             return
         self._ask(recipe)
@@ -144,7 +144,7 @@ class Planner:
         if self._process is None:
             self._process = PlanProcess(lambda process, content: self._events.put(_Answer(process, content)))
             said = said if self.card.value else texts.PLAN_LOADING
-        self._say(line("plan", said, "blue"))
+        self._say(line(texts.PLAN_MARK, said, "blue"))
         self._number += 1
         self._waiting = True
         self._process.ask(self._number, recipe.model_dump(mode="json"))
@@ -185,7 +185,7 @@ class Planner:
             return
         from peft_lab.commands.planning import planned
 
-        self._say(line("plan", texts.PLANNING, "blue"))
+        self._say(line(texts.PLAN_MARK, texts.PLANNING, "blue"))
         try:
             plan = planned(recipe, self.lab.host)
         except Exception as error:
@@ -206,7 +206,7 @@ class Planner:
     def _rest(self) -> None:
         if self._waiting:
             self._waiting, self._recipe = False, None
-            self._say(line("plan", texts.PLAN_RESTS, "grey"))
+            self._say(line(texts.PLAN_MARK, texts.PLAN_RESTS, "grey"))
         self._end_process()
 
     def _end_process(self) -> None:
