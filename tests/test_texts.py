@@ -21,6 +21,7 @@ from peft_lab.present.live import live_html, live_text
 from peft_lab.present.parts import text_lines
 from peft_lab.present.table import Table, width
 from peft_lab.testing import tiny_lab
+from peft_lab.testing.tiny import WORDS
 from peft_lab.texts import Counted
 
 ROOT = Path(__file__).parents[1]
@@ -360,7 +361,8 @@ UNITS = {"min", "kB", "MB", "GB"}
 def names_of(lab: Any) -> set[str]:
     """Words that are not ours: what is in the runs' records, and what plugins say of themselves."""
     said = [json.dumps(_values(run.record)) for run in (lab.run("run-1"), lab.run("run-2"))]
-    said += [o.summary + str(o.item.licence) for kind in ("models", "datasets") for o in lab.host.offers(kind).values()]
+    for kind in ("models", "datasets"):
+        said += [f"{offer.summary} {offer.item.licence}" for offer in lab.host.offers(kind).values()]
     for kind in ("methods", "views"):
         for name, offer in lab.host.offers(kind).items():
             said += [name, offer.summary, json.dumps(list(offer.item.Options.model_fields)), offer.plugin]
@@ -369,7 +371,7 @@ def names_of(lab: Any) -> set[str]:
         for kind in run.artifacts:
             artifact = run.artifact(kind)
             said += [str(list(labels)) for array in artifact.arrays.values() for labels in array.labels.values()]
-    said += [str(lab.folder), *lab.host.offers("models"), *lab.host.offers("datasets"), "MIT Apache CC BY"]
+    said += [str(lab.folder), *lab.host.offers("models"), *lab.host.offers("datasets"), " ".join(WORDS)]
     said += [f"{p.name} {p.distribution} {p.status} {' '.join(p.offers)} {p.offers}" for p in lab.host.plugins()]
     said += [lab.folder.name, lab.model, lab.spec.source, " ".join(vars(type(lab)))]
     return set(WORD.findall(" ".join(said).replace("_", " "))) | UNITS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from peft_lab.present.style import PALETTE, bytes_, count, esc, plain, seconds, 
 from peft_lab.texts import cards as texts
 
 if TYPE_CHECKING:
-    from peft_lab.training.plan import Plan
+    from peft_lab.training.plan import Plan, Sketch
 
 PARTS = {  # of memory, in the order in which they are drawn
     "weights": "blue",
@@ -28,20 +28,43 @@ PARTS = {  # of memory, in the order in which they are drawn
 def plan_card(plan: Plan) -> Card:
     """Make the card of a plan."""
     state, colour = (texts.FITS, "green") if plan.fits else (texts.DOES_NOT_FIT, "vermilion")
+    memory = plan.forecast.memory
+    there = plan.free + memory["weights"] + memory["process"]
+    takes = [
+        (texts.TIME, _time(plan)),
+        (texts.MEMORY, texts.MEMORY_OF.format(peak=bytes_(memory["peak"]), there=bytes_(there))),
+        *((texts.PARTS[key], bytes_(memory[key])) for key in PARTS),
+    ]
+    return _card(plan, state, colour, plan.advice, takes, _bar(memory), _onward(plan))
+
+
+def sketch_card(sketch: Sketch) -> Card:
+    """Make the card of what would train, while time and memory are measured."""
+    takes = [(texts.TIME, texts.BEING_MEASURED), (texts.MEMORY, texts.BEING_MEASURED)]
+    return _card(sketch, texts.MEASURING, "blue", "", takes, "", "")
+
+
+def _card(
+    plan: Sketch, state: str, colour: str, advice: str, takes: Sequence[tuple[str, str]], bar: str, onward: str
+) -> Card:
     facts = Facts(plan.id, plan.record, "planned", [])
-    html = framed("".join(_sections(plan, facts, state, colour)), colour)
-    pairs = [*facts.what, (texts.ADVICE, plan.advice), *_pairs(plan), *_by_kind(plan)]
+    pairs = _pairs(plan, takes)
+    html = framed(
+        "".join(_sections(plan, headed(texts.PLAN, state, colour, facts.what), advice, pairs, bar, onward)), colour
+    )
+    said = [*facts.what, (texts.ADVICE, advice), *pairs, *_by_kind(plan)]
     notes = [(texts.NOTE, plain(text)) for text in plan.notes]
-    title = texts.PLAN_TITLE.format(state=state)
-    return Card(html, text_lines(title, [*pairs, *notes, (texts.GO_ON, _onward(plan))]))
+    return Card(html, text_lines(texts.PLAN_TITLE.format(state=state), [*said, *notes, (texts.GO_ON, onward)]))
 
 
-def _sections(plan: Plan, facts: Facts, state: str, colour: str) -> Iterator[str]:
-    yield headed(texts.PLAN, state, colour, facts.what)
-    if plan.advice:
-        yield box(plan.advice)
-    yield pairs_table(_pairs(plan))
-    yield _bar(plan.forecast.memory)
+def _sections(
+    plan: Sketch, head: str, advice: str, pairs: Sequence[tuple[str, str]], bar: str, onward: str
+) -> Iterator[str]:
+    yield head
+    if advice:
+        yield box(advice)
+    yield pairs_table(pairs)
+    yield bar
     if plan.picture is not None:
         picture = image(plan.picture.png, plan.picture.alt, plan.picture.width)
         caption = f'<figcaption style="font-size:90%;line-height:1.4">{esc(plan.picture.alt)}</figcaption>'
@@ -49,17 +72,16 @@ def _sections(plan: Plan, facts: Facts, state: str, colour: str) -> Iterator[str
     yield from (line(texts.NOTE, plain(text), "grey") for text in plan.notes)
     if kinds := _by_kind(plan):
         yield details(texts.BY_KIND, pairs_table(kinds))
-    yield line(texts.NEXT, _onward(plan), "blue")
+    if onward:
+        yield line(texts.NEXT, onward, "blue")
 
 
-def _pairs(plan: Plan) -> list[tuple[str, str]]:
-    counts, forecast = plan.counts, plan.forecast
-    memory, training = forecast.memory, plan.recipe.training
-    there = plan.free + memory["weights"] + memory["process"]
+def _pairs(plan: Sketch, takes: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    counts, training = plan.counts, plan.recipe.training
     batches = texts.BATCHES_GATHERED if training.accumulate > 1 else texts.BATCHES
     epochs = texts.EPOCHS.format(training.epochs, f"{training.epochs:.3g}")
     steps = texts.STEPS_OF.format(
-        steps=count(forecast.steps),
+        steps=count(plan.steps),
         epochs=epochs if training.max_steps is None else texts.EPOCHS_AS_ASKED,
         batches=batches.format(size=training.batch_size, gathered=training.accumulate),
     )
@@ -67,9 +89,7 @@ def _pairs(plan: Plan) -> list[tuple[str, str]]:
         (texts.TRAINABLE, trains(counts["trainable"], counts["total"], counts["trainable_head"])),
         (texts.HEAD, ", ".join(map(plain, plan.head))),
         (texts.STEPS, steps),
-        (texts.TIME, _time(plan)),
-        (texts.MEMORY, texts.MEMORY_OF.format(peak=bytes_(memory["peak"]), there=bytes_(there))),
-        *((texts.PARTS[key], bytes_(memory[key])) for key in PARTS),
+        *takes,
         (texts.ON_DISK, bytes_(plan.bytes_on_disk)),
     ]
 
@@ -86,7 +106,7 @@ def _time(plan: Plan) -> str:
     )
 
 
-def _by_kind(plan: Plan) -> list[tuple[str, str]]:
+def _by_kind(plan: Sketch) -> list[tuple[str, str]]:
     """Kinds of modules in which something trains: how much of them, in how many layers."""
     trains, total = (np.asarray(plan.layers.arrays[name].values, dtype=float) for name in ("trainable", "total"))
     rows = []
