@@ -14,9 +14,9 @@ from test_views import put
 
 from peft_lab.errors import PeftLabError
 from peft_lab.lab import Lab
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.explore_compare import ComparePart
 from peft_lab.run import Run
+from peft_lab.texts import panels as texts
 from peft_lab.views.comparison import Comparison
 from peft_lab.views.curves import Curves
 from peft_lab.views.distance import Distance

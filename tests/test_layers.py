@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     (("pluggy_specs",), "the contract: hooks, types, errors a plugin may raise"),
     (("peft_lab.errors",), "errors people meet, and the nearest name"),
+    (("peft_lab.texts",), "every sentence that cards, tables, panels and views show"),
     (
         (
             "peft_lab.data_spec",
@@ -199,7 +200,7 @@ def test_a_view_imports_the_contract_the_look_and_helpers_only():
     """Helpers are files of the same folder that hold no view, or arithmetic on artifacts, which knows neither."""
     views = {name for name, file in MODULES.items() if "View" in bases_in(file)}
     arithmetic = ("peft_lab.judging.answers", "peft_lab.judging.calibration", "peft_lab.judging.risk")
-    allowed = ("peft_lab.present", "peft_lab.errors", "peft_lab.views", *arithmetic)
+    allowed = ("peft_lab.present", "peft_lab.errors", "peft_lab.texts", "peft_lab.views", *arithmetic)
     wrong = [
         i
         for i in IMPORTS

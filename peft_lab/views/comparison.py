@@ -14,24 +14,22 @@ from pydantic import Field
 import pluggy_specs
 from peft_lab.errors import RunProblem
 from peft_lab.present.style import INK, LINES, PALETTE, bytes_, new_figure, score, seconds, share, shorten, tidy, words
+from peft_lab.texts import cards
+from peft_lab.texts import views as texts
 from peft_lab.views._hiding import hiding, left_out
 from peft_lab.views.labels import place_labels
 from pluggy_specs import Drawing, RunView, View
 
 
 class _Axis(NamedTuple):
-    title: str
-    phrase: str
     show: Callable[[float | None], str]
     read: Callable[[Mapping[str, Any]], float]
 
 
 AXES = {
-    "trainable": _Axis(
-        "share of parameters that trains", "training {} of all parameters", share, lambda c: c["trainable"] / c["total"]
-    ),
-    "seconds": _Axis("training time", "in {}", seconds, lambda c: c["seconds"]),
-    "memory": _Axis("peak memory", "with {} of memory", bytes_, lambda c: c["peak_memory"]),
+    "trainable": _Axis(share, lambda c: c["trainable"] / c["total"]),
+    "seconds": _Axis(seconds, lambda c: c["seconds"]),
+    "memory": _Axis(bytes_, lambda c: c["peak_memory"]),
 }
 MARKERS = "osD^v"
 
@@ -56,18 +54,19 @@ class Comparison(View):
         without = left_out(self.options.hide, runs)
         headline = runs[0].headline if runs else "accuracy"
         split = "test" if any(headline in run.metrics.get("test", {}) for run in runs) else "validation"
-        axis = AXES[self.options.against]
+        axis, cost = AXES[self.options.against], texts.COSTS[self.options.against]
+        scored = {"split": cards.SPLITS[split], "metric": words(headline)}
         every, unfinished = _groups(runs, split, headline, axis.read)
         groups = [seen for group in every if (seen := group.without(self.options.hide))]
         if not groups:
-            raise RunProblem(f"no run has a {split} {headline} and a {axis.title} to compare", "See %peft runs")
-        front, data = _front(groups), " and ".join(sorted({shorten(run.recipe.data.source, 24) for run in runs}))
+            raise RunProblem(f"no run has a {split} {headline} and a {cost} to compare", "See %peft runs")
+        front, data = _front(groups), texts.DATA_AND.join(sorted({shorten(run.recipe.data.source, 24) for run in runs}))
         figure = new_figure(7.6, 4.4)
         axes = tidy(
             figure.add_subplot(),
-            f"{words(headline).capitalize()} against {axis.title} · {data}",
-            axis.title,
-            f"{split} {words(headline)}",
+            texts.COMPARISON_TITLE.format(metric=words(headline).capitalize(), cost=cost, data=data),
+            cost,
+            texts.COMPARISON_METRIC.format(**scored),
         )
         if self.options.against == "trainable":
             axes.set_xscale("log")
@@ -75,9 +74,9 @@ class Comparison(View):
             lambda value, _: re.sub(r"\.?0+ ", " ", t) if "." in (t := axis.show(value)) else t
         )
         line = axes.plot([g.cost for g in front], [g.quality for g in front], color=PALETTE["grey"], zorder=1)
-        line[0].set_label("front: nothing cheaper is as good")
+        line[0].set_label(texts.FRONT)
         if any(len(g.costs) > 1 for g in groups):
-            axes.plot([], [], "|", color=PALETTE["grey"], markersize=12, label="several seeds: lowest, mean, highest")
+            axes.plot([], [], "|", color=PALETTE["grey"], markersize=12, label=texts.SEVERAL_SEEDS)
         figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9, labelcolor=INK)
         colours = {group.name: LINES[at % len(LINES)] for at, group in enumerate(every)}
         markers = {group.name: MARKERS[at // len(LINES) % len(MARKERS)] for at, group in enumerate(every)}
@@ -90,16 +89,21 @@ class Comparison(View):
         place_labels(axes, [(g.cost, g.quality) for g in groups], [g.name for g in groups])
         best = max(groups, key=lambda g: g.quality)
         least = min(front, key=lambda g: g.cost)
-        alt = f"{best.name} is best: {split} {words(headline)} {score(best.quality)}, {_spent(axis, best)}."
+        said = [texts.IS_BEST.format(recipe=best.name, **scored, value=score(best.quality), spent=self._spent(best))]
         if least is not best:
-            alt += f" {least.name} costs least: {score(least.quality)}, {_spent(axis, least)}."
-        alt += f" On the front: {', '.join(g.name for g in front)}."
-        alt += f" {without}".rstrip()
+            costs_least = {"recipe": least.name, "value": score(least.quality), "spent": self._spent(least)}
+            said.append(texts.COSTS_LEAST.format(**costs_least))
+        said.append(texts.ON_THE_FRONT.format(recipes=", ".join(g.name for g in front)))
+        said += [without] if without else []
         if unfinished := [name for name in unfinished if name not in self.options.hide]:
-            alt += f" Without a result: {', '.join(unfinished)}."
+            said.append(texts.WITHOUT_RESULT.format(runs=", ".join(unfinished)))
         if len({run.recipe.data.source for run in runs}) > 1:
-            alt += f" These are different data ({data}), so the scores do not compare."
-        return Drawing(alt, figure)
+            said.append(texts.OTHER_DATA.format(data=data))
+        return Drawing(" ".join(said), figure)
+
+    def _spent(self, group: _Group) -> str:
+        against = self.options.against
+        return texts.SPENT[against].format(cost=AXES[against].show(group.cost))
 
 
 @dataclass(frozen=True)
@@ -161,11 +165,20 @@ def _names(members: Mapping[str, list[RunView]]) -> dict[str, str]:
         apart = [n for n, value in settings[key].items() if any(rival.get(n) != value for rival in rivals)]
         parts = [
             shorten(method[key], 30),
-            *(f"{n.rpartition('.')[2].replace('_', ' ')} {shorten(settings[key][n], 14)}" for n in apart[:2]),
+            *(texts.SETTING.format(name=_setting(n), value=shorten(settings[key][n], 14)) for n in apart[:2]),
         ]
-        names[key] = ", ".join(parts) + (f" ({len(runs)} seeds)" if len(runs) > 1 else "")
+        names[key] = ", ".join(parts)
+        if len(runs) > 1:
+            names[key] = texts.SEEDS.format(recipe=names[key], count=len(runs))
     repeated = {name for name in names.values() if list(names.values()).count(name) > 1}
-    return {k: f"{name} {members[k][0].id}" if name in repeated else name for k, name in names.items()}
+    return {
+        key: texts.RECIPE_OF_RUN.format(recipe=name, run=members[key][0].id) if name in repeated else name
+        for key, name in names.items()
+    }
+
+
+def _setting(path: str) -> str:
+    return path.rpartition(".")[2].replace("_", " ")
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
@@ -183,10 +196,6 @@ def _front(groups: Sequence[_Group]) -> list[_Group]:
         if not front or group.quality > front[-1].quality:
             front.append(group)
     return front
-
-
-def _spent(axis: _Axis, group: _Group) -> str:
-    return axis.phrase.format(axis.show(group.cost))
 
 
 def _point(axes: Any, group: _Group, colour: str, marker: str) -> None:

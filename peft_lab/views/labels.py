@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,9 @@ def place_labels(axes: Any, points: Sequence[tuple[float, float]], names: Sequen
 
     figure = axes.figure
     FigureCanvasAgg(figure)
-    figure.draw_without_rendering()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
     pixel = figure.dpi / 72
     inside = axes.get_window_extent(renderer).extents
