@@ -67,6 +67,8 @@ EXCEPTIONS = {
     "selfcheck/training.py": {"a random model of two layers", "one word decides the label"},  # never listed
     "views/comparison.py": {"outside lower left"},  # places in a picture
     "views/curves.py": {"outside right upper"},
+    "views/reliability.py": {"outside lower left"},
+    "views/risk_coverage.py": {"outside lower left"},
     "views/labels.py": {"offset points", "Glyph .* missing from"},
 }
 ERRORS = {"BadOption", "RunProblem", "PeftLabError", "PluginFailed", "NotebookUnreadable", "gave", "nearest"}

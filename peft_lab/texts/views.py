@@ -146,3 +146,30 @@ CONSTRUCTS_SAID = (
 EXAMPLES = "a training text of each label"
 EXAMPLES_KEY = "constructs are marked: {own}, {other}"
 OF_OWN_LABEL, OF_OTHER_LABEL = "of the text’s own label", "of another label"
+
+# --- reliability -----------------------------------------------------------------------------------------------------
+
+RELIABILITY_TITLE = "How sure it says to be, and how often it is right · {run}"
+RIGHT_AXIS, SURE_AXIS, ANSWERS_AXIS = "right answers", "how sure it says to be of its answer", "answers"
+AS_SURE_AS_RIGHT = "as often right as it says (below: too sure)"
+AS_IT_IS, COOLED = "as it is", "outputs divided by {temperature}"
+RELIABILITY_SAID = (
+    "{run} says to be {sure} sure on average and is right in {right} of {answers} answers of test; "
+    "expected calibration error {error} in {bins} bins."
+)
+RELIABILITY_COOLED = "With outputs divided by {temperature}, found on validation: {error}."
+
+# --- risk-coverage ---------------------------------------------------------------------------------------------------
+
+RISK_TITLE = "Wrong answers among those given"
+COVERAGE_AXIS = "share of texts that are answered, the surest first; the others go to a person"
+RISK_AXIS = "share of wrong answers among them"
+BEARABLE = "at most {risk} wrong"
+RISK_SAID = (
+    "{run}: {error} of all {answers} answers of test are wrong; {share} can be answered with at most {risk} wrong; "
+    "area {area} (AURC, form A)."
+)
+RISK_SAID_NONE = (
+    "{run}: {error} of all {answers} answers of test are wrong; no share can be answered with at most {risk} wrong; "
+    "area {area} (AURC, form A)."
+)
