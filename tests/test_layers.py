@@ -34,7 +34,11 @@ LAYERS = (
         ("peft_lab.loading", "peft_lab.asking", "peft_lab.recipe", "peft_lab.record", "peft_lab.defaults"),
         "what can be offered; what to do, as plain data; settings where nothing is said",
     ),
-    (("peft_lab.by_role", "peft_lab.drifting"), "arithmetic on artifacts: losses by role; whether a format changed"),
+    (
+        ("peft_lab.by_role", "peft_lab.drifting", "peft_lab.rows"),
+        "arithmetic on artifacts: losses by role; whether a format changed; what a study came to, row by row",
+    ),
+    (("peft_lab.evidence",), "whether a difference is real: statistics of rows and arrays"),
     (("peft_lab.host", "peft_lab.run"), "who offers what; what came out, on disk"),
     (
         ("peft_lab.sources", "peft_lab.tasks", "peft_lab.methods", "peft_lab.views"),
