@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -439,3 +441,12 @@ def test_a_study_that_has_just_begun(function: Callable) -> None:
     waiting = Row("lora", 100, "100", None, 0, "waiting")
     with pytest.raises(RunProblem, match="no finished run yet"):
         function(StudyRows("pilot", {}, (waiting,)))
+
+
+def test_the_page_runs_and_says_what_it_prints(capsys: pytest.CaptureFixture) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "evidence.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"<!-- file: evidence.py -->\n```python\n(.*?)^```$", page, re.S | re.M)
+    exec(compile(text, "evidence.py", "exec"), {})
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "0.911 ± 0.005 over 5 seeds; the mean lies in 0.906 to 0.917"
+    assert said[1].startswith("bitfit worse by -0.022, p = 0.000") and said[1].endswith("t-test alone")

@@ -26,6 +26,10 @@ def correct_answers(artifact: Artifact) -> np.ndarray | None:
 
 
 def same_texts(one: Artifact, other: Artifact) -> bool:
-    """Whether two runs have answered the same texts in the same order, as far as their labels tell."""
-    labels = [np.asarray(artifact.arrays["label"].values) for artifact in (one, other)]
-    return labels[0].shape == labels[1].shape and bool((labels[0] == labels[1]).all())
+    """Whether two runs have answered the same texts in the same order, as far as rows and labels tell."""
+    return all(_same(one, other, name) for name in ("label", "row"))
+
+
+def _same(one: Artifact, other: Artifact, name: str) -> bool:
+    found = [np.asarray(artifact.arrays[name].values) for artifact in (one, other) if name in artifact.arrays]
+    return not found or (len(found) == 2 and np.array_equal(found[0], found[1]))

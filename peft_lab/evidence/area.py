@@ -93,10 +93,11 @@ def smallest_enough(rows: StudyRows, metric: str | None = None, *, share: float 
     if not cells:
         return []
     best = max(cell.mean for cell in cells)
-    shares, weights = resamples(len(summary.seeds))
-    drawn = {id(cell): _drawn_means(cell, summary.seeds, shares) for cell in cells}
-    tops = np.nanmax(np.stack(list(drawn.values())), axis=0)
-    several = len(summary.seeds) > 1
+    seeds = tuple(seed for seed in summary.seeds if any(seed in cell.scores for cell in cells))
+    shares, weights = resamples(len(seeds))
+    drawn = {id(cell): _drawn_means(cell, seeds, shares) for cell in cells}
+    tops = np.max([np.nan_to_num(means, nan=-math.inf) for means in drawn.values()], axis=0)
+    several = len(seeds) > 1
     made = []
     for budget, curves in _by_budget(summary).items():
         for method, curve in curves.items():
