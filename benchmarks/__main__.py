@@ -22,6 +22,7 @@ NAMES = (
     "causal",
     "panel",
     "study",
+    "evidence",
 )
 
 

@@ -46,6 +46,7 @@ LAYERS = (
         ),
         "arithmetic on artifacts: losses by role, whether a format changed, how sure answers are; rows of a study",
     ),
+    (("peft_lab.evidence",), "whether a difference is real: statistics of rows and arrays"),
     (("peft_lab.host", "peft_lab.run"), "who offers what; what came out, on disk"),
     (
         ("peft_lab.sources", "peft_lab.tasks", "peft_lab.methods", "peft_lab.views"),

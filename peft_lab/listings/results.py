@@ -104,7 +104,25 @@ def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
 
     cls = host.find("views", "comparison")
     view = cls(checked(cls.Options, {"against": against}, "compare"))
-    return Stack((compared(chosen), drawn(host, "comparison", view, best_first(chosen))))
+    tests = [table] if len(chosen) == 2 and (table := two_runs(*best_first(chosen))) else []
+    return Stack((compared(chosen), *tests, drawn(host, "comparison", view, best_first(chosen))))
+
+
+def two_runs(one: Run, other: Run) -> Table | None:
+    """McNemar's test of two runs; None where they have no answers of the same test texts that are right or wrong."""
+    from peft_lab.evidence import correct_answers, mcnemar
+    from peft_lab.evidence.answers import KIND, same_texts
+    from peft_lab.listings.evidence import two_runs_table
+
+    data = [run.record.get("fingerprints", {}).get("data") for run in (one, other)]
+    if data[0] is None or data[0] != data[1] or not all(KIND in run.artifacts for run in (one, other)):
+        return None
+    artifacts = [run.artifact(KIND) for run in (one, other)]
+    right = [correct_answers(artifact) for artifact in artifacts]
+    if right[0] is None or right[1] is None or not same_texts(*artifacts):
+        return None
+    names = [f"{run.id} ({run.recipe.method})" for run in (one, other)]
+    return two_runs_table(names[0], names[1], mcnemar(right[0], right[1]))
 
 
 def best_first(chosen: Sequence[Run]) -> list[Run]:

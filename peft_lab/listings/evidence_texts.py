@@ -1,0 +1,94 @@
+"""What people read about the evidence of a study. Sentences take their numbers by name."""
+
+TITLE = "{name}: {split} {metric}"
+METHOD, BUDGET, AREA, ENOUGH, AGAINST, TRAINABLE, TIME, RATE = (
+    "method",
+    "budget",
+    "area",
+    "95 % of the best from",
+    "against {best}",
+    "trainable",
+    "training",
+    "learning rate",
+)
+NO_BUDGET, ALL_ROWS, ROWS = "all steps", "all ({count})", "{count} rows"
+BEST, NOT_REACHED, WAITING, FAILED, BASELINE = "best", "not reached", "waiting", "failed", "baseline"
+BETTER, WORSE, NOTHING_SHOWN = "better", "worse", "no difference shown"
+BETWEEN, OR_MORE = "{size} ({low} to {high})", "{size} ({low} or more)"
+PARTLY = "{score}, {failed} failed"
+FEWER = "{score} (of {n})"
+
+MEANS = "Mean ± standard deviation over {seeds} seeds."
+MEANS_ONE = "One seed each: no spread is known, and no difference can be shown. Five seeds are a good start."
+ON_VALIDATION = "No run has a score on test: these are of validation, which chose the states, and flatter."
+TESTED = (
+    "Against {best}: differences of the same {what} over all cells, {tests}; corrected by Holm over {family}, so that "
+    "the chance of one false alarm or more is at most {level}."
+)
+WHAT = {"seed": "seed", "rows": "seed and rows"}
+TESTS = {
+    "both tests": "shown where a permutation test (signs of {blocks} differences) and a t-test ({seeds} seeds) agree",
+    "t-test alone": "by a t-test over {seeds} seeds alone: {blocks} differences give a permutation test {least} at "
+    "best, which cannot reach the level after correction; from {needed} seeds on it could",
+    "no test": "not tested",
+}
+ONE_PAIR, PAIRS, NAMED = (
+    "one comparison",
+    "all {count} pairs, as any method could have come out best",
+    "{count} comparisons",
+)
+ALIKE = "Not told apart from {best}: {methods}. That does not make them equal"
+UNSEEN = ": a study like this one shows a difference of {smallest} in four of five cases, smaller ones less often"
+MORE_SEEDS = "; to show the one seen here for {method}, about {seeds} seeds would be needed"
+MANY_SEEDS = "; the one seen here for {method} is too small to show with 100 seeds"
+NONE_ALIKE = "{best} is told apart from all others."
+HELD_BACK = "{methods}: some runs failed, so it is not called better by those that did not."
+AREA_SAYS = "Area: mean score along the curve, each step of the logarithm of rows counting the same."
+ENOUGH_SAYS = (
+    "95 % of the best: the fewest rows whose mean reaches {target}; in brackets what 95 % of resamples over seeds say."
+)
+FAILURES = "Failed: {what}."
+FAILURE = "{method} with {rows} rows{budget}, {runs}{error}"
+WITHIN = " in {budget}"
+RUNS = {1: "1 run", 2: "{count} runs"}
+MISSING = "{count} of {all} runs are not finished yet."
+SWEPT = "Learning rates were chosen on validation, with the first seed."
+SAME_ROWS = "All seeds train on the same rows: the spread is that of head, order and dropout, not of other data."
+
+COMPARED = "{name}: differences in {split} {metric} from {against}"
+COMPARED_COLUMNS = (
+    "method",
+    "difference",
+    "95 % interval (t)",
+    "bootstrap interval",
+    "seeds above",
+    "p permutation",
+    "p t-test",
+    "p corrected",
+    "verdict",
+    "would show",
+)
+COMPARED_NOTE = (
+    "Intervals are for one comparison at a time and are not corrected. The bootstrap draws {seeds} seeds again: for so "
+    "few it holds the truth in at most {most} of cases, the t-interval is the one to believe. Would show: the "
+    "difference that four of five such studies show."
+)
+
+MCNEMAR_TITLE = "{a} against {b} on the same {n} test texts"
+MCNEMAR_COLUMNS = ("", "{b} right", "{b} wrong")
+RIGHT, WRONG = "{a} right", "{a} wrong"
+MCNEMAR_NOTE = (
+    "{verdict}: {a} is right on {difference} points {more} of the texts ({low} to {high}), {p} (McNemar, {form}, "
+    "level {level}). It speaks of these two runs on new texts; whether their methods differ, other seeds must say: "
+    "%peft study."
+)
+MORE, LESS = "more", "fewer"
+FORMS = {
+    "exact binomial": "exact binomial form",
+    "chi-square with continuity correction": "chi-square with continuity correction",
+}
+VERDICT_OF_RUNS = {
+    "better": "{a} is better than {b}",
+    "worse": "{a} is worse than {b}",
+    "no difference shown": "No difference shown",
+}
