@@ -92,10 +92,12 @@ def _quality(found: Found, judgement: Judgement) -> Iterator[Line]:
 def _calibration(found: Found, judgement: Judgement) -> Iterator[Line]:
     gap = found["confidence"] - found["accuracy"]
     verdict = texts.AS_SURE if abs(gap) < CLOSE else texts.SURER if gap > 0 else texts.LESS_SURE
-    means = {"confidence": share(found["confidence"]), "accuracy": share(found["accuracy"]), "verdict": verdict}
-    yield _line("calibration", points(found["ece"]), {"bins": found["bins"], **means})
+    said = {"confidence": share(found["confidence"]), "accuracy": share(found["accuracy"]), "verdict": verdict}
+    yield _line("calibration", points(found["ece"]), {"bins": found["bins"], **said})
     if found.get("temperature") is not None:
-        yield _line("temperature", points(found["ece_after"]), {"temperature": f"{found['temperature']:.2f}"})
+        end = texts.END if found["at_end"] else ""
+        facts = {"temperature": f"{found['temperature']:.2f}", "end": end}
+        yield _line("temperature", points(found["ece_after"]), facts)
 
 
 def _risk(found: Found, judgement: Judgement) -> Iterator[Line]:
@@ -136,7 +138,8 @@ def _typos(found: Found, judgement: Judgement) -> Iterator[Line]:
     if one.get("score") is None or found.get("score") is None:
         return
     changed = texts.CHANGED.format(share=share(one["churn"])) if one.get("churn") is not None else ""
-    facts = {"name": words(judgement.headline).capitalize(), "rate": percent(one["rate"]), "changed": changed}
+    name = words(judgement.headline)
+    facts = {"name": f"{name[:1].upper()}{name[1:]}", "rate": percent(one["rate"]), "changed": changed}
     yield _line("typos", score(one["score"]), {**facts, "before": score(found["score"])})
 
 
@@ -158,7 +161,8 @@ def _latency(found: Found, judgement: Judgement) -> Iterator[Line]:
     if writes:
         answer = milliseconds(best["answer_p50"])
         yield _line("answer-time", answer, {"longest": found["longest"], "answer": answer})
-        yield _line("writing", f"{best['tokens_per_second']:.0f}")
+        if best.get("tokens_per_second") is not None:
+            yield _line("writing", f"{best['tokens_per_second']:,.0f} a second")
     else:
         yield _line("many", f"{best['texts_per_second']:,.0f} a second", {"batch": found["batch"]})
 

@@ -102,6 +102,7 @@ def calibration(case: Case) -> dict[str, Any]:
     return {
         **found,
         "temperature": temperature,
+        "at_end": not 1.01 * calibrating.LOWEST < temperature < 0.99 * calibrating.HIGHEST,
         "validation_items": len(validation),
         "few": len(validation) < FEW,
         "ece_after": after.error,

@@ -20,7 +20,7 @@ UNITS = {"text": "texts", "word": "words", "answer": "answers"}
 TITLES = {
     "right": "right answers",
     "score": "{name}",
-    "error": "usual error",
+    "error": "mean error",
     "weakest": "weakest label",
     "time": "time for one answer",
     "time-unmerged": "the same, not merged",
@@ -46,7 +46,7 @@ MEANS = {
     "right": "Of 100 {units} it never saw, {right} get the right answer. On others like these expect {low} to {high} "
     "(95 % interval).",
     "score": "The score that chose the best state. {meaning}",
-    "error": "Half of the answers are off by less than {median}; the mean is {mean}. In the units of the data.",
+    "error": "How far answers are off on average, in the units of the data; half of them by less than {median}.",
     "weakest": "Of {there} {units} that are {label!r} it finds {right}; of {answered} it calls so, {right} are.",
     "time": "Half of single questions are answered within {p50}, 95 of 100 within {p95}, 99 of 100 within "
     "{p99}.{merged}",
@@ -55,14 +55,14 @@ MEANS = {
     "within {p99}.{merged}",
     "answer-time": "Half of whole answers of up to {longest} tokens are written within {answer}.",
     "many": "When {batch} texts are asked at once.",
-    "writing": "Tokens a second, after the first one.",
+    "writing": "Tokens (pieces of words) of an answer, after its first one.",
     "file": "What has to be stored and sent for this run; the base model is needed besides.",
     "memory": "Numbers of the model in memory; a process with its libraries takes more.",
     "training-memory": "The most that the process had while it trained.",
     "calibration": "By so many its certainty is off (expected calibration error, {bins} bins). On average it says to "
     "be {confidence} certain and is right in {accuracy}. {verdict}",
     "temperature": "What is left when its outputs are divided by {temperature}, found on validation. No answer "
-    "changes.",
+    "changes.{end}",
     "unsure": "0 would be best; {least} if all its mistakes were among its least sure answers, {error} if it could not "
     "tell them at all (area under risk and coverage, form A).",
     "coverage": "So many it could have answered by itself, a person taking those of which it is least sure. {chosen}",
@@ -117,6 +117,7 @@ SCORES = {
 }
 SCORE = "More is better."
 SURER, LESS_SURE, AS_SURE = "It is surer than it should be.", "It is less sure than it could be.", "That is close."
+END = " That is an end of what was tried: on validation it is right always, or no more than by chance."
 MERGED = " Merged into its base model."
 CHOSEN = "From a certainty of {threshold} on, as chosen on validation, it answers {coverage}, {risk} of them wrong."
 NOT_CHOSEN = "On validation no certainty kept so few wrong."
