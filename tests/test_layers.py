@@ -38,6 +38,7 @@ LAYERS = (
         ("peft_lab.by_role", "peft_lab.drifting", "peft_lab.rows"),
         "arithmetic on artifacts: losses by role; whether a format changed; what a study came to, as rows",
     ),
+    (("peft_lab.evidence",), "whether a difference is real: statistics of rows and arrays"),
     (("peft_lab.host", "peft_lab.run"), "who offers what; what came out, on disk"),
     (
         ("peft_lab.sources", "peft_lab.tasks", "peft_lab.methods", "peft_lab.views"),
