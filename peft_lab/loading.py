@@ -40,7 +40,8 @@ OWN = "peft_lab"
 
 QUESTIONS = ("attach", "prepare", "adapt_tokenizer", "masks", "settle", "rates", "pull", "weigh_tokens", "penalty")
 """A method that answers none of these would train nothing and look as if it had."""
-NEEDED = {"views": "draw", "executors": "train_each"}
+NEEDED = {"views": ("draw",), "executors": ("run_cells", "train_each")}
+"""Of these, each class must write one."""
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(:[a-z0-9]+([-_][a-z0-9]+)*)?")
 """After a colon another library's own name may follow, underscores and all: ``peft:prefix_tuning``."""
 
@@ -213,9 +214,9 @@ def _check_class(kind: str, cls: type, name: str, origin: str) -> None:
         )
     if kind == "methods" and all(getattr(cls, hook) is getattr(Method, hook) for hook in QUESTIONS):
         raise NotUsable(f"the method {name!r} changes nothing", f"Write one of {', '.join(QUESTIONS)}", origin)
-    needed = NEEDED.get(kind)
-    if needed and getattr(cls, needed) is getattr(BASES[kind], needed):
-        raise NotUsable(f"the {kind[:-1]} {name!r} does nothing", f"Write its {needed}", origin)
+    needed = NEEDED.get(kind, ())
+    if needed and all(getattr(cls, hook) is getattr(BASES[kind], hook) for hook in needed):
+        raise NotUsable(f"the {kind[:-1]} {name!r} does nothing", f"Write its {' or '.join(needed)}", origin)
 
 
 def described(thing: Any) -> str:

@@ -22,6 +22,7 @@ from pluggy_specs.types import (
     Table,
     Task,
     View,
+    failed_cell,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Table",
     "Task",
     "View",
+    "failed_cell",
     "hookimpl",
     "hookspec",
 ]

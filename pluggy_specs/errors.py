@@ -14,3 +14,15 @@ class PeftLabError(Exception):
 
 class MethodRefused(PeftLabError):
     """A method that cannot work on this model, with the reason."""
+
+
+def in_one_line(error: BaseException, longest: int = 500) -> str:
+    """What an error says, as one line; of one that is not meant for people, what kind it is too."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an error that cannot even be printed
+        text = ""
+    text = text if len(text) <= longest else text[:longest] + "..."
+    if isinstance(error, PeftLabError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from pluggy_specs.errors import in_one_line
+
 if TYPE_CHECKING:
     import torch
 
@@ -44,10 +46,11 @@ class Array:
 class Artifact:
     """What a method leaves for views to draw: named arrays of a named kind. The only thing between the two.
 
-    Kinds the core writes for every run: ``parameter-change`` and ``trainable-by-layer``, and ``sparse-mask`` where
-    a method has :meth:`Method.masks`. A method that changes weights without training them (LoRA's product) may yield
-    ``effective-change``, which the core works into ``parameter-change``: arrays ``moved`` (squared norm of the change),
-    ``size`` (squared norm of the weight) and ``entries``, all with the axis ``module``, labelled by module name.
+    Kinds the core writes for every run: ``parameter-change`` and ``trainable-by-layer``, what was answered on a split
+    as ``test-answers`` and ``validation-answers``, and ``sparse-mask`` where a method has :meth:`Method.masks`. A
+    method that changes weights without training them (LoRA's product) may yield ``effective-change``, which the core
+    works into ``parameter-change``: arrays ``moved`` (squared norm of the change), ``size`` (squared norm of the
+    weight) and ``entries``, all with the axis ``module``, labelled by module name.
     """
 
     kind: str
@@ -352,7 +355,7 @@ class DatasetSource:
 
 
 class Executor:
-    """A place where recipes are trained."""
+    """A place where recipes are trained. One of its two functions is enough."""
 
     name: ClassVar[str] = ""
     summary: ClassVar[str] = ""
@@ -364,5 +367,37 @@ class Executor:
     def train_each(
         self, train: Callable[[Mapping[str, Any]], str], recipes: Iterable[Mapping[str, Any]]
     ) -> Iterator[str]:
-        """Call ``train`` (recipe as JSON data in, run id out) for each recipe; yield run ids as they end."""
-        raise NotImplementedError
+        """Call ``train`` (recipe as JSON data in, run id out) for each recipe; yield run ids as they end.
+
+        ``train`` belongs to this process and cannot be sent to another one.
+        """
+        for recipe in recipes:
+            yield train(recipe)
+
+    def run_cells(
+        self,
+        work: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        cells: Iterable[Mapping[str, Any]],
+        stop: Callable[[], bool],
+    ) -> Iterator[Mapping[str, Any]]:
+        """Call ``work`` for each cell (JSON data in, JSON data out), here or elsewhere; yield what comes back.
+
+        ``work`` is a function of a module, or a ``functools.partial`` of one, so that it can be sent to another
+        process. A cell has an ``address``, and a ``folder`` that its run is written to. Results come in any order. What
+        ``work`` raises for one cell ends no other: ``{"cell": address, "error": "one line"}`` is yielded for it. The
+        next cell is asked for when there is room for it. When ``stop()`` turns true, no cell is begun any more, and
+        those that run are asked to stop; it may be called from another thread. As written here: one cell after another
+        in this process.
+        """
+        waiting = iter(cells)
+        while not stop() and (cell := next(waiting, None)) is not None:
+            try:
+                result = work(cell)
+            except (Exception, SystemExit) as error:
+                result = failed_cell(cell, error)
+            yield result
+
+
+def failed_cell(cell: Mapping[str, Any], error: BaseException | str) -> dict[str, Any]:
+    """What :meth:`Executor.run_cells` yields for a cell that nothing came of: its address, and why, in one line."""
+    return {"cell": cell.get("address"), "error": error if isinstance(error, str) else in_one_line(error)}

@@ -467,7 +467,11 @@ def test_an_item_that_cannot_be_used_costs_only_itself(bench, fault):
     ("kind", "item", "said"),
     [
         ("views", "type('V', (View,), {'name': 'v'})", "the view 'v' does nothing. Write its draw"),
-        ("executors", "type('E', (Executor,), {'name': 'e'})", "the executor 'e' does nothing. Write its train_each"),
+        (
+            "executors",
+            "type('E', (Executor,), {'name': 'e'})",
+            "the executor 'e' does nothing. Write its run_cells or train_each",
+        ),
         ("models", "ModelSource", "ModelSource is given as a class. Fill it in"),
         ("datasets", "{'name': 'rows'}", "a thing of type dict cannot be offered. Give pluggy_specs DatasetSource"),
         ("datasets", "ModelSource('m', '', dict)", "ModelSource is one of the models"),

@@ -75,6 +75,7 @@ def _lab(settings: Settings) -> Lab:
         _complain(problem)
     live = bool(defaults.get("live", True))
     lab = Lab(settings.runs or None, watch=terminal.watcher(live), follow=terminal.follower(live), defaults=defaults)
+    lab.watch_study = terminal.study_watcher(live)
     lab.read_cell = lambda source: calls_in(source, operations_of(Lab), lambda: lab.host, lab.namespace)
     return lab
 

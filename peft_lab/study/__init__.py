@@ -10,6 +10,7 @@ from pluggy_specs import Executor, hookimpl
 @hookimpl
 def register_executors() -> Iterator[type[Executor]]:
     """Offer the built-in executors."""
-    from peft_lab.study.executors import Here
+    from peft_lab.study.places.here import Here
+    from peft_lab.study.places.processes import Processes
 
-    yield Here
+    yield from (Here, Processes)

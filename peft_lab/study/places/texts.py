@@ -1,0 +1,10 @@
+"""What people read of executors."""
+
+ONE_BY_ONE = "{name} trains the cells of studies, not recipes of this process"
+ONE_BY_ONE_HINT = "Say on='here', or %peft study ... --on {name}"
+NOT_SENT = "{what} cannot be sent to another process: {why}"
+NOT_SENT_HINT = "Give a function of a module"
+NOT_PLAIN = "what came back of it is no plain data: {why}"
+LOST = "the process that trained it ended {times} times ({how})"
+SAID = "; it said last: {line}"
+BY_SIGNAL, BY_CODE = "by signal {number}", "with code {number}"
