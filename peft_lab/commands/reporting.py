@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from peft_lab.bench import Bench
@@ -44,8 +43,7 @@ class Reporting(Bench):
         place = writable(file, SUFFIXES, replace=replace)
         material = self._material(names, study)
         if costs is not None or defer is not None:
-            self._judge_it(material, costs, defer)
-            material = self._material(names, study)
+            material = self._priced(material, costs, defer) or self._material(names, study)
         return written(place, report(material, language), material, language)
 
     def _material(self, names: tuple[str, ...], study: str | None) -> Material:
@@ -69,13 +67,24 @@ class Reporting(Bench):
         known = studies_in(self.folder)
         return max(known, key=lambda study: study.created) if known else None
 
-    def _judge_it(self, material: Material, costs: Any, defer: float | None) -> None:
-        """Weigh what its wrong answers cost of the run that the report names, before it is written."""
+    def _priced(self, material: Material, costs: Any, defer: float | None) -> Material | None:
+        """With what wrong answers cost, of the run that the report names. None: it was judged just now, and is kept."""
+        from dataclasses import replace
+
+        from peft_lab.judging.judge import judge
         from peft_lab.reporting.answering import recommended
+        from peft_lab.reporting.judged import with_prices
 
         method = recommended(material)
         row = material.run_of(method) if method else None
         if row is None:
             raise RunProblem("no run has ended with a score, so there is nothing to judge", "Leave --costs out")
-        judge = self.judge  # type: ignore[attr-defined]
-        judge(str(Path(row.path)), costs=costs, defer=defer, latency=False)
+        self.forget_served()  # its memory is needed
+        table = self.namespace.get(costs, costs) if isinstance(costs, str) else costs
+        before = next((risk for risk in material.risks if risk.path == row.path), None)
+        how: dict[str, Any] = {"costs": table, "defer": defer, "latency": False, "keep": before is None}
+        found = judge(self.run(row.path), self.host, **how).as_json()
+        if before is None:
+            return None
+        others = [other for other in material.risks if other.method != method]
+        return replace(material, risks=(with_prices(before, found), *others))

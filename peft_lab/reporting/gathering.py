@@ -16,6 +16,7 @@ from peft_lab.files import from_here
 from peft_lab.listings.results import drawn as drawn_by
 from peft_lab.loading import OWN
 from peft_lab.recipe import Recipe, checked
+from peft_lab.reporting.answering import recommended
 from peft_lab.reporting.judged import risks_of
 from peft_lab.reporting.material import BETTER, NOT_SHOWN, WORSE, Contrast, Drawn, Material, Pair, Record
 from peft_lab.rows import FAILED, FINISHED, RUNNING, STOPPED, Row, StudyRows
@@ -33,6 +34,7 @@ OF_A_STUDY: tuple[View, ...] = (
     ("cost", "comparison", {"against": "trainable"}),
 )
 OF_RUNS: tuple[View, ...] = (("cost", "comparison", {"against": "seconds"}), ("training", "curves", {}))
+OF_RISKS: tuple[View, ...] = (("calibration", "reliability", {}), ("coverage", "risk-coverage", {}))
 OF_A_RUN: tuple[View, ...] = (("training", "curves", {}),)
 STATUS = {"finished": FINISHED, "failed": FAILED, "crashed": FAILED, "stopped": STOPPED, "running": RUNNING}
 
@@ -157,7 +159,7 @@ def _material(
         names=names,
         study_file=study_file,
     )
-    return replace(material, figures=tuple(_figures(material, host, views)))
+    return replace(material, figures=tuple(_figures(material, host, (*views, *OF_RISKS))))
 
 
 # --- statistics -------------------------------------------------------------------------------------------------------
@@ -234,7 +236,11 @@ def _figures(material: Material, host: Host, views: Sequence[View]) -> Iterator[
 
 
 def _drawn_runs(material: Material, what: str) -> list[Run]:
-    """Cost is compared where the answer is decided; how scores grow is drawn from all runs."""
+    """Of which runs: cost where the answer is decided, risks of the run that was judged, all others of all."""
+    if what in ("calibration", "coverage"):
+        judged = next((risk for risk in material.risks if risk.method == recommended(material)), None)
+        run = _run_at(judged.path) if judged else None
+        return [run] if run is not None and "test-answers" in run.artifacts else []
     rows = material.finished if material.kind == "study" else list(material.rows.rows)
     if what == "cost" and material.kind == "study" and material.scored:
         rows = [row for row in rows if (row.examples, row.budget) == material.place]

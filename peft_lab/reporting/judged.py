@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,11 @@ def risks_of(rows: Sequence[Row], names: Mapping[str, str]) -> list[Risk]:
             continue
         judged = str(judgement.get("judged") or "")
         if row.method not in found or judged > found[row.method][0]:
-            found[row.method] = (judged, risk_of(judgement, row.method, names.get(row.path, row.path)))
+            found[row.method] = (judged, risk_of(judgement, row.method, names.get(row.path, row.path), row.path))
     return [risk for _, risk in found.values()]
 
 
-def risk_of(judgement: Mapping[str, Any], method: str, run: str) -> Risk:
+def risk_of(judgement: Mapping[str, Any], method: str, run: str, path: str = "") -> Risk:
     """The measures of a judgement that a report tells."""
     measures = _part(judgement, "measures")
     quality, times, calibration, risk, harm = (
@@ -66,7 +67,15 @@ def risk_of(judgement: Mapping[str, Any], method: str, run: str) -> Risk:
         str(times.get("device") or ""),
         _classes(_part(measures, "mistakes")),
         _mistakes(_part(measures, "mistakes")),
+        path,
     )
+
+
+def with_prices(risk: Risk, judgement: Mapping[str, Any]) -> Risk:
+    """What was measured before, with the prices of another judgement of the same run."""
+    new = risk_of(judgement, risk.method, risk.run)
+    names = ("harm", "harm_alone", "handed_over", "price", "priced")
+    return replace(risk, **{name: getattr(new, name) for name in names})
 
 
 def _classes(mistakes: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:

@@ -61,7 +61,7 @@ class Drawn:
     """A figure: under which heading it stands, its bytes, and the sentence that says what it shows."""
 
     what: str
-    """``data``, ``time``, ``cost``, ``training``: which caption it gets."""
+    """``data``, ``time``, ``cost``, ``training``, ``calibration``, ``coverage``: which caption it gets."""
     png: bytes
     alt: str
     width: int = 0
@@ -123,6 +123,8 @@ class Risk:
     classes: tuple[tuple[str, int, int], ...] = ()
     """Label, texts of it, how many of them were answered wrongly."""
     mistakes: tuple[Mistake, ...] = ()
+    path: str = ""
+    """The run's folder."""
 
 
 @dataclass(frozen=True)

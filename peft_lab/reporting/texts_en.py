@@ -159,8 +159,9 @@ TEXTS = {
     "figure.data": "How the score grows with the number of training texts. Where a line has become flat, more texts bring little. The band is the spread over repetitions.",
     "figure.time": "How the score grows with the time of training.",
     "figure.cost": "Score against what a method costs. What lies further up is better, what lies further left is cheaper; nothing beats the points on the line in both.",
-    "figure.comparison": "Scores of the methods side by side.",
     "figure.training": "How training went: the error on training texts (loss) falls, the score on validation texts rises. The ring marks the state that was kept.",
+    "figure.calibration": "How often the model is right when it says how sure it is. Bars on the dashed line mean that its confidence can be taken at its word; below it, it is too sure of itself.",
+    "figure.coverage": "How many wrong answers are left when the model answers only what it is surest of and hands the rest to a person.",
     "figure.terms": "",
     # costs
     "costs.title": "What it costs",
