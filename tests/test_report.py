@@ -274,7 +274,7 @@ def test_a_clear_winner(tmp_path, host):
     made = material(tmp_path, host, methods=("lora", "bitfit", "sparse+anchor"), sizes=(1000,), seeds=6, noise=0.002)
     assert "lora did best: accuracy (test) 0.89" in said(made)
     assert "ahead of all 2 other methods by more than chance explains" in said(made)
-    assert "Against output layer only (head), lora gains" in said(made)
+    assert "Compared with output layer only (head), lora gains" in said(made)
     assert recommended(made) == "lora"
 
 
@@ -317,7 +317,7 @@ def test_one_run_says_what_chance_leaves_open(tmp_path, host):
     run = write_run(tmp_path / "run-7", "lora", score=0.9, test=100)
     made = gathering.of_runs([run], host)
     low, high = wilson(0.9, 100)
-    assert f"between {low:.3f} to {high:.3f}" in said(made)
+    assert f"in the range {low:.3f} to {high:.3f}" in said(made)
     assert "lora reached accuracy (test) 0.900" in said(made)
     page = report(made)
     must_need_nothing(page)

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_study import write_run
 
@@ -131,6 +132,7 @@ def test_what_an_error_says_is_not_told(tmp_path):
 def test_points_are_told_by_split():
     point = {"step": 3, "epoch": 0.1, "split": "train", "loss": 0.5, "seconds": 2.0, "learning_rate": 1e-3}
     assert facts.metrics_of(point) == {"train/loss": 0.5, "train/learning_rate": 1e-3}
+    assert facts.metrics_of({"step": 3, "split": "train", "loss": np.float32(0.5), "x": "y"}) == {"train/loss": 0.5}
     assert facts.metrics_of({"step": 3, "split": "validation", "accuracy": 1}) == {"validation/accuracy": 1.0}
 
 

@@ -19,7 +19,7 @@ STUDY = "PEFT_LAB_STUDY"
 PLACES = {"mlflow": "mlruns", "trackio": "trackio-runs"}
 """Trackers that there are, and the folder they write to where none is named."""
 EXPERIMENT = "peft_lab"
-REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|databricks\b|uc\b", re.I)
+REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|databricks$", re.I)
 WAYS = f"It is said as in %peft track: {VARIABLE}='mlflow --to ./mlruns'"
 
 

@@ -70,23 +70,23 @@ def metrics_of(point: Point) -> dict[str, float]:
     """A point of ``metrics.jsonl`` by split: ``train/loss``, ``validation/accuracy``, ``train/learning_rate``."""
     split = str(point.get("split") or "train")
     names = [name for name in point if name not in NOT_SCORES or name == "learning_rate"]
-    return {f"{split}/{name}": float(point[name]) for name in names if _number(point[name])}
+    return {f"{split}/{name}": value for name in names if (value := _number(point[name])) is not None}
 
 
 def ended(run: Record) -> dict[str, Any]:
     """Of a run that ended: its final scores and costs, and how it ended."""
-    scores = {
-        f"final/{split}/{name}": float(value)
+    finals: dict[str, Any] = {
+        f"final/{split}/{name}": value
         for split, values in (run.get("metrics") or {}).items()
         for name, value in values.items()
-        if _number(value)
     }
-    costs = {f"cost/{name}": float(value) for name, value in (run.get("cost") or {}).items() if _number(value)}
+    finals |= {f"cost/{name}": value for name, value in (run.get("cost") or {}).items()}
+    known = {name: number for name, value in finals.items() if (number := _number(value)) is not None}
     steps = (run.get("steps") or {}).get("done") or 0
     return {
         "run": key_of(run),
         "status": str(run.get("status") or ""),
-        "metrics": {name: value for name, value in {**scores, **costs}.items() if math.isfinite(value)},
+        "metrics": {name: value for name, value in known.items() if math.isfinite(value)},
         "step": int(steps),
         "tags": tags(run),
     }
@@ -115,5 +115,7 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
         yield name, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _number(value: Any) -> float | None:
+    """A number, also one of numpy's, as plugins give them."""
+    value = value.item() if hasattr(value, "item") else value
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

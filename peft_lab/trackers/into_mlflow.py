@@ -37,7 +37,7 @@ class IntoMlflow:
         found = self._client.search_runs([self._experiment], f"tags.`{KEY}` = '{run['run']}'", max_results=1)
         if found:
             self._open[run["run"]] = found[0].info.run_id
-            self._client.set_terminated(found[0].info.run_id, "RUNNING")
+            self._client.update_run(found[0].info.run_id, status="RUNNING")
             self._log(run["run"], tags=run["tags"])
             return
         made = self._client.create_run(self._experiment, tags={KEY: run["run"]}, run_name=run["name"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,6 +80,7 @@ def told() -> Iterator[None]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         yield
-    failed = [str(one.message) for one in said if "trackio" in str(one.message).lower() and "fail" in str(one.message)]
+    messages = [str(one.message) for one in said]
+    failed = [text for text in messages if "trackio" in text.lower() and re.search(r"fail|could not", text)]
     if failed:
         raise RuntimeError(failed[0])

@@ -61,7 +61,7 @@ class Relay:
         """
         choice = chosen().get(self.tracker)
         if choice != self.choice:
-            self.off()
+            self.off(0.0)  # a training must not wait; what was told is written all the same
             self.choice = choice
         if choice is None or self.fault:
             return
