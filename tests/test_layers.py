@@ -52,12 +52,14 @@ LAYERS = (
         ("peft_lab.sources", "peft_lab.tasks", "peft_lab.methods", "peft_lab.views"),
         "plugins that happen to come with the package; none knows another",
     ),
+    (("peft_lab.trackers",), "plugins that tell experiment trackers of runs, each through a process of its own"),
     (("peft_lab.training",), "from a recipe to a run: build, loop, evaluation, proof, journal"),
     (("peft_lab.keeping",), "what was trained, outside its run: adapters saved, loaded, merged; the equal script"),
     (("peft_lab.judging",), "field measures of a trained run: times, risks, costs, mistakes"),
     (("peft_lab.study",), "many recipes, and where they are trained"),
     (("peft_lab.listings", "peft_lab.selfcheck"), "what the lab's listings show; whether everything works here"),
     (("peft_lab.checking", "peft_lab.memory"), "whether what is shown still holds; what holds memory"),
+    (("peft_lab.reporting",), "a study or runs as a page for people who decide"),
     (("peft_lab.bench",), "what operations stand on: plugins, runs, the model and data at hand"),
     (("peft_lab.commands",), "operations, by what they are for"),
     (("peft_lab.lab",), "all operations in one class"),
@@ -69,7 +71,19 @@ LAYERS = (
 )
 PLUGINS = ("sources", "tasks", "methods", "views")
 PANELS = "peft_lab.notebook.panels"
-HEAVY = ("torch", "transformers", "peft", "accelerate", "datasets", "matplotlib", "pandas", "sklearn", "ipywidgets")
+HEAVY = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "datasets",
+    "matplotlib",
+    "pandas",
+    "sklearn",
+    "ipywidgets",
+    "mlflow",
+    "trackio",
+)
 
 
 @dataclass(frozen=True)
