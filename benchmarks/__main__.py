@@ -20,6 +20,7 @@ NAMES = (
     "rft",
     "causal",
     "panel",
+    "ray_study",
 )
 
 

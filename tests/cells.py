@@ -76,6 +76,14 @@ def train_and_die_once(cell):
     return train(cell)
 
 
+def wait_for(seen, seconds=30):
+    """Wait until something is so."""
+    until = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
 def slow(cell):
     """A run without training: says that it runs, and ends when it is asked to stop."""
     from peft_lab.run import RUN_JSON, STOP
@@ -84,6 +92,7 @@ def slow(cell):
     folder = Path(cell["folder"])
     folder.mkdir(parents=True)
     record = {"format": 1, "id": folder.name, "status": "running", "started": now(), **process()}
+    record |= {"recipe": {}, "fingerprints": {}}
     write_json(folder / RUN_JSON, record)
     until = time.monotonic() + 60
     while time.monotonic() < until:

@@ -56,7 +56,18 @@ LAYERS = (
 )
 PLUGINS = ("sources", "tasks", "methods", "views")
 PANELS = "peft_lab.notebook.panels"
-HEAVY = ("torch", "transformers", "peft", "accelerate", "datasets", "matplotlib", "pandas", "sklearn", "ipywidgets")
+HEAVY = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "datasets",
+    "matplotlib",
+    "pandas",
+    "sklearn",
+    "ipywidgets",
+    "ray",
+)
 
 
 @dataclass(frozen=True)
