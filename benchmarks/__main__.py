@@ -21,6 +21,7 @@ NAMES = (
     "causal",
     "panel",
     "ray_study",
+    "study",
 )
 
 

@@ -16,16 +16,12 @@ METHODS = ("bitfit", "lora", "head")
 
 
 def train(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Train a cell's recipe into its folder."""
-    from peft_lab.host import Host
-    from peft_lab.recipe import Recipe
-    from peft_lab.training import session
+    """What a study does with a cell, and how long it took whom."""
+    from peft_lab.study.cells import run_cell
 
     began = time.perf_counter()
-    host = Host(entry_points=False, warn=lambda line: None)
-    run = session.train(Recipe.read(cell["recipe"]), host, Path(cell["folder"]).parent / f"of-{cell['address']}")
-    seconds = time.perf_counter() - began
-    return {"cell": cell["address"], "metrics": run.metrics["test"], "seconds": seconds, "pid": os.getpid()}
+    done = run_cell(cell)
+    return {**done, "seconds": time.perf_counter() - began, "pid": os.getpid()}
 
 
 def main(argv: list[str]) -> None:
@@ -49,6 +45,7 @@ def main(argv: list[str]) -> None:
 def measure(a: argparse.Namespace, workers: int, scratch: Path) -> dict[str, Any]:
     """All cells on a Ray of its own with so many workers."""
     from peft_lab.lab import Lab
+    from peft_lab.run import Run
     from peft_lab.study.places.cluster import connected
     from peft_lab.study.places.on_ray import OnRay
 
@@ -78,4 +75,4 @@ def measure(a: argparse.Namespace, workers: int, scratch: Path) -> dict[str, Any
         "processes": len({one["pid"] for one in found}),
     }
     print(row)
-    return row | {"metrics": {name: one["metrics"] for name, one in by_cell.items()}}
+    return row | {"metrics": {name: dict(Run(one["path"]).metrics["test"]) for name, one in by_cell.items()}}

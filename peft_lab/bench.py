@@ -21,7 +21,9 @@ from peft_lab.run import Run
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
+    from peft_lab.rows import StudyRows
     from peft_lab.selfcheck import Check
+    from peft_lab.study.progress import StudyProgress
     from peft_lab.training.progress import Progress, Watcher
     from peft_lab.training.restore import Restored
     from pluggy_specs import Task
@@ -122,6 +124,8 @@ class Bench:
         """What cells of this kernel have shown; a skin that has cells keeps it."""
         self.read_cell: Callable[[str], list[Any]] | None = None
         """Reads the calls of operations in a cell's text; given by a skin that knows how they are typed."""
+        self.watch_study: Callable[[StudyProgress, Callable[[], StudyRows]], StudyRows] | None = None
+        """Carries a study out by calling its second argument, and shows it live; given by a skin that can."""
         self.skin: Skin | None = None
         """Given by a skin that can show widgets."""
         self._host = host

@@ -20,5 +20,24 @@ class DataSpec(BaseModel):
     metric: str | None = Field(None, description="the score that chooses the best state; the task's when not given")
     validation_share: float = Field(0.1, gt=0, lt=1, description="share of train carved out for validation, by label")
     validation_most: int = Field(500, ge=1, description="most rows carved out for validation")
+    validation_limit: int | None = Field(
+        None, ge=1, description="use at most this many rows of a validation split of one's own, drawn by label"
+    )
+    test_share: float | None = Field(
+        None, gt=0, lt=1, description="share of train carved out for test, by label, where there is no test split"
+    )
     limit: int | None = Field(None, ge=1, description="use at most this many training rows, drawn by label")
     split_seed: int = Field(0, ge=0, lt=2**32, description="seed of the carving and of the limit, not of the training")
+    subset_seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**32,
+        description="seed of the order in which the limit takes rows: a smaller one then takes some of a larger one's",
+    )
+
+    @property
+    def unsaid(self) -> frozenset[str]:
+        """Names of what came later to data and is not used here: recipes without it are what they were."""
+        return frozenset(
+            name for name in ("validation_limit", "test_share", "subset_seed") if getattr(self, name) is None
+        )

@@ -8,6 +8,7 @@ from peft_lab.commands.coding import Coding
 from peft_lab.commands.configuring import Configuring
 from peft_lab.commands.control import Control
 from peft_lab.commands.generating import Generating
+from peft_lab.commands.judging import Judging
 from peft_lab.commands.keeping import Keeping
 from peft_lab.commands.looking import Looking
 from peft_lab.commands.paneling import Paneling
@@ -15,6 +16,7 @@ from peft_lab.commands.planning import Planning
 from peft_lab.commands.prefixes import Prefixes
 from peft_lab.commands.selfchecking import SelfChecking
 from peft_lab.commands.shad import Shad
+from peft_lab.commands.studying import Studying
 from peft_lab.commands.tokens import Tokens
 from peft_lab.commands.training import Training
 from peft_lab.commands.using import Using
@@ -26,10 +28,12 @@ class Lab(
     Choosing,
     Planning,
     Training,
+    Studying,
     Paneling,
     Control,
     Using,
     Generating,
+    Judging,
     Keeping,
     Workshop,
     Coding,

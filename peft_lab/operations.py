@@ -71,6 +71,8 @@ class Operation:
     arguments: tuple[Argument, ...]
     settings: bool = False
     """Whether it takes options of methods and of training, too."""
+    training: bool = False
+    """Whether it takes settings of training, whatever its first argument names."""
     examples: tuple[str, ...] = field(default=())
 
 
@@ -96,10 +98,11 @@ def operations_of(cls: type) -> dict[str, Operation]:
 
 def _read(name: str, function: Callable[..., Any]) -> Operation:
     hints = _hints(function)
-    arguments, settings = [], False
+    arguments, settings, training = [], False, False
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         if parameter.kind is parameter.VAR_KEYWORD:
             settings = True
+            training = _unwrap(hints.get(parameter.name, str))[1].completes == "training"
             continue
         kind, about = _unwrap(hints.get(parameter.name, str))
         rest = parameter.kind is parameter.VAR_POSITIONAL
@@ -116,7 +119,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         )
     summary = (inspect.getdoc(function) or "").split("\n")[0]
     examples = function._operation_examples  # type: ignore[attr-defined]
-    return Operation(name.rstrip("_"), summary, function, tuple(arguments), settings, examples)
+    return Operation(name.rstrip("_"), summary, function, tuple(arguments), settings, training, examples)
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

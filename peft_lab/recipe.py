@@ -126,6 +126,8 @@ class Recipe(BaseModel):
             del data["start"]
         if self.training.max_seconds is None:
             del data["training"]["max_seconds"]
+        for name in self.data.unsaid:
+            del data["data"][name]
         text = json.dumps(data, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -24,6 +24,8 @@ from peft_lab.record import FORMAT, alive, fault_of, must_be_an_object
 from pluggy_specs import Array, Artifact
 
 RUN_JSON, METRICS, ARTIFACTS = "run.json", "metrics.jsonl", "artifacts"
+STUDIES, CELLS, STUDY_JSON = "studies", "cells", "study.json"
+"""In a folder of runs: the folder of studies, in that the folder of their runs, and what a study's folder holds."""
 WEIGHTS, LAST = "weights.safetensors", "last.safetensors"
 """The best state, and the last one where it is another."""
 STOP, PROGRESS = "stop", "progress.json"
@@ -270,7 +272,7 @@ def readable_runs(folder: Path) -> list[Run]:
 
 def find_run(folder: Path, name: str) -> Run:
     """A run by id (``run-2``, or just ``2``) or by path."""
-    for path in (folder / name, folder / f"run-{name}", Path(name)):
+    for path in (folder / name, folder / f"run-{name}", Path(name), folder / STUDIES / CELLS / name):
         if (path / RUN_JSON).is_file():
             return Run(path)
     hint = nearest(name, (r.id for r in list_runs(folder)))

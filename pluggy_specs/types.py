@@ -46,10 +46,11 @@ class Array:
 class Artifact:
     """What a method leaves for views to draw: named arrays of a named kind. The only thing between the two.
 
-    Kinds the core writes for every run: ``parameter-change`` and ``trainable-by-layer``, and ``sparse-mask`` where
-    a method has :meth:`Method.masks`. A method that changes weights without training them (LoRA's product) may yield
-    ``effective-change``, which the core works into ``parameter-change``: arrays ``moved`` (squared norm of the change),
-    ``size`` (squared norm of the weight) and ``entries``, all with the axis ``module``, labelled by module name.
+    Kinds the core writes for every run: ``parameter-change`` and ``trainable-by-layer``, what was answered on a split
+    as ``test-answers`` and ``validation-answers``, and ``sparse-mask`` where a method has :meth:`Method.masks`. A
+    method that changes weights without training them (LoRA's product) may yield ``effective-change``, which the core
+    works into ``parameter-change``: arrays ``moved`` (squared norm of the change), ``size`` (squared norm of the
+    weight) and ``entries``, all with the axis ``module``, labelled by module name.
     """
 
     kind: str

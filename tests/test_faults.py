@@ -246,7 +246,8 @@ def test_artifacts_that_cannot_be_used(tmp_path, base, case):
     lab = lab_at(tmp_path / "runs", base, method(artifacts=artifacts))
     run = lab.train("odd", **SHORT)
     assert run.status == "finished" and run.metrics["test"]
-    assert run.artifacts == ["before", "parameter-change", "trainable-by-layer"]
+    of_every_run = ["parameter-change", "test-answers", "trainable-by-layer", "validation-answers"]
+    assert run.artifacts == ["before", *of_every_run]
     (note,) = [note for note in run.record["notes"] if "could not say" in note]
     assert said in note and "\n" not in note
     assert "artifacts of odd" in [where for where, _ in listed(lab)]

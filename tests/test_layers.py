@@ -34,7 +34,17 @@ LAYERS = (
         ("peft_lab.loading", "peft_lab.asking", "peft_lab.recipe", "peft_lab.record", "peft_lab.defaults"),
         "what can be offered; what to do, as plain data; settings where nothing is said",
     ),
-    (("peft_lab.by_role", "peft_lab.drifting"), "arithmetic on artifacts: losses by role; whether a format changed"),
+    (
+        (
+            "peft_lab.by_role",
+            "peft_lab.drifting",
+            "peft_lab.rows",
+            "peft_lab.judging.answers",
+            "peft_lab.judging.calibration",
+            "peft_lab.judging.risk",
+        ),
+        "arithmetic on artifacts: losses by role, whether a format changed, how sure answers are; rows of a study",
+    ),
     (("peft_lab.host", "peft_lab.run"), "who offers what; what came out, on disk"),
     (
         ("peft_lab.sources", "peft_lab.tasks", "peft_lab.methods", "peft_lab.views"),
@@ -42,6 +52,7 @@ LAYERS = (
     ),
     (("peft_lab.training",), "from a recipe to a run: build, loop, evaluation, proof, journal"),
     (("peft_lab.keeping",), "what was trained, outside its run: adapters saved, loaded, merged; the equal script"),
+    (("peft_lab.judging",), "field measures of a trained run: times, risks, costs, mistakes"),
     (("peft_lab.study",), "many recipes, and where they are trained"),
     (("peft_lab.listings", "peft_lab.selfcheck"), "what the lab's listings show; whether everything works here"),
     (("peft_lab.checking", "peft_lab.memory"), "whether what is shown still holds; what holds memory"),
@@ -196,9 +207,10 @@ def test_a_method_imports_the_contract_and_helpers_only():
 
 
 def test_a_view_imports_the_contract_the_look_and_helpers_only():
-    """Helpers are files of the same folder that hold no view. Errors are names, not knowledge."""
+    """Helpers are files of the same folder that hold no view, or arithmetic on artifacts, which knows neither."""
     views = {name for name, file in MODULES.items() if "View" in bases_in(file)}
-    allowed = ("peft_lab.present", "peft_lab.errors", "peft_lab.views")
+    arithmetic = ("peft_lab.judging.answers", "peft_lab.judging.calibration", "peft_lab.judging.risk")
+    allowed = ("peft_lab.present", "peft_lab.errors", "peft_lab.views", *arithmetic)
     wrong = [
         i
         for i in IMPORTS

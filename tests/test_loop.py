@@ -246,4 +246,4 @@ def test_artifacts_that_cannot_be_made_cost_no_run(lab, wrong):
     run = lab.train("clumsy", max_steps=2)
     assert run.status == "finished"
     assert any("clumsy could not say what it did" in note for note in run.record["notes"])
-    assert run.artifacts == ["parameter-change", "trainable-by-layer"]
+    assert run.artifacts == ["parameter-change", "test-answers", "trainable-by-layer", "validation-answers"]

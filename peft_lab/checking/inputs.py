@@ -21,6 +21,16 @@ from peft_lab.sources.inspection import KINDS
 if TYPE_CHECKING:
     from peft_lab.host import Host
 
+CARVING = (
+    "limit",
+    "validation_share",
+    "validation_most",
+    "validation_limit",
+    "test_share",
+    "split_seed",
+    "subset_seed",
+)
+"""Of a declaration of data, what makes no difference to its fingerprint."""
 HASHED = 1_000_000_000
 """Bytes of a base model up to which it is hashed and not only asked when it was written: a second or two."""
 TOLD = 64_000_000
@@ -109,7 +119,7 @@ class Inputs:
         from peft_lab.sources.datasets import load_data
 
         spec = run.recipe.data
-        key = spec.model_dump_json(exclude={"limit", "validation_share", "validation_most", "split_seed"})
+        key = spec.model_dump_json(exclude=set(CARVING))
         state = [
             (str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns, file.stat().st_ctime_ns)
             for file in files

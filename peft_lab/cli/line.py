@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peft_lab.cli.recipes import SUFFIXES, Filed, read_recipe
+from peft_lab.cli.recipes import SUFFIXES, Filed, read_plan, read_recipe
 from peft_lab.errors import BadOption, PeftLabError
 from peft_lab.notebook.options import kind_named
 from peft_lab.notebook.parsing import Call, parse
@@ -24,7 +24,7 @@ from peft_lab.present.table import Table
 if TYPE_CHECKING:
     from peft_lab.host import Host
 
-THEN, BEHIND, RUN = "then", "--", "run"
+THEN, BEHIND, RUN, STUDY = "then", "--", "run", "study"
 COMMON = (
     ("--runs", "FOLDER", "where runs live; PEFT_LAB_RUNS or ./peft_runs when not said"),
     ("--html", "FILE", "write what is shown to a page, too, with its pictures"),
@@ -118,7 +118,7 @@ def understood(words: list[str], host: Callable[[], Host]) -> Asked | Any:
         filed = None
         if found := _recipe_on(line, operations):
             at, file = found
-            filed = read_recipe(file)
+            filed = read_recipe(file) if line[0].text != STUDY else read_plan(file)
             line[at : at + 1] = [Word(name, True) for name in filed.methods]
         asked = parse(line, filed.entries if filed else None, operations, host)
     except PeftLabError as error:
@@ -162,12 +162,13 @@ def said_of(error: PeftLabError, file: Path) -> PeftLabError:
 
 
 def _recipe_on(line: list[Word], operations: Mapping[str, Operation]) -> tuple[int, Path] | None:
-    """Where on the line of a command that takes methods a recipe file stands instead of them."""
+    """Where on the line of a command that takes methods, or a study, a file stands instead of them."""
     operation = operations.get(line[0].text)
-    if operation is None or kind_named(operation) != "methods" or len(line) < 2:
+    if operation is None or not (kind_named(operation) == "methods" or operation.name == STUDY):
         return None
-    file = Path(line[1].text).expanduser()
-    return (1, file) if file.suffix.lower() in SUFFIXES else None
+    last = 2 if operation.name == STUDY else 1  # study forecast pilot.yaml
+    files = [(at, Path(word.text).expanduser()) for at, word in enumerate(line[1 : 1 + last], 1)]
+    return next(((at, file) for at, file in files if file.suffix.lower() in SUFFIXES), None)
 
 
 def _with_file(call: Call, filed: Filed) -> Call:

@@ -33,18 +33,34 @@ def read_recipe(file: Path) -> Filed:
     Raises:
         BadOption: it is missing, no YAML, or no recipe.
     """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise BadOption(f"no recipe file {str(file)!r}", "A recipe file is YAML or JSON: methods: lora") from None
-    except UnicodeDecodeError:
-        raise BadOption(f"{file.name} is not UTF-8 text", "Save it as UTF-8") from None
+    text = _text_of(file, "recipe", "methods: lora")
     entries = body.read(text)
     if (whole := _whole(entries, text)) is not None:
         return _of_recipe(Recipe.read(whole))
     if not any(entry.key == METHODS for entry in entries):
         raise BadOption(f"{file.name} names no {METHODS}", "Begin it with: methods: lora")
     return _of_cell(entries)
+
+
+def read_plan(file: Path) -> Filed:
+    """Read the file of a study: what the body of a ``%%peft study`` cell holds.
+
+    Raises:
+        BadOption: it is missing, no YAML, or names no methods.
+    """
+    entries = body.read(_text_of(file, "study", "methods: [full, lora]"))
+    if not any(entry.key == METHODS for entry in entries):
+        raise BadOption(f"{file.name} names no {METHODS}", "Begin it with: methods: [full, lora]")
+    return Filed(entries=entries)
+
+
+def _text_of(file: Path, kind: str, example: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise BadOption(f"no {kind} file {str(file)!r}", f"A {kind} file is YAML or JSON: {example}") from None
+    except UnicodeDecodeError:
+        raise BadOption(f"{file.name} is not UTF-8 text", "Save it as UTF-8") from None
 
 
 def _whole(entries: list[body.Entry], text: str) -> Mapping[str, Any] | None:

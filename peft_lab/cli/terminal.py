@@ -10,7 +10,9 @@ from peft_lab.notebook.live import InTerminal
 from peft_lab.notebook.watching import follow, watch
 
 if TYPE_CHECKING:
+    from peft_lab.rows import StudyRows
     from peft_lab.run import Run
+    from peft_lab.study.progress import StudyProgress
     from peft_lab.training.progress import Progress
 
 
@@ -42,6 +44,13 @@ def watcher(live: bool) -> Callable[[Progress, Callable[[], Run]], Run]:
 def follower(live: bool) -> Callable[[Run], Run]:
     """What shows a training of another process; Ctrl-C ends the watching only."""
     return lambda run: follow(run, _screen(live))
+
+
+def study_watcher(live: bool) -> Callable[[StudyProgress, Callable[[], StudyRows]], StudyRows]:
+    """What shows a study; Ctrl-C stops it, and all that was trained is kept."""
+    from peft_lab.notebook.study_watching import study_screen, watch_study
+
+    return lambda progress, work: watch_study(progress, work, study_screen(None, live))
 
 
 def _screen(live: bool) -> Any:

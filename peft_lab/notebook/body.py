@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from peft_lab.errors import BadOption
-from peft_lab.notebook.names import look_up, take
+from peft_lab.notebook.names import look_up, plain_value, take
 from peft_lab.notebook.values import convert, convert_one, takes
 from peft_lab.operations import Argument
 
@@ -57,7 +57,7 @@ class Entry:
             if all(isinstance(item, yaml.ScalarNode) or reference(item) for item in node.value):
                 return [self._item(argument, item, names, name) for item in node.value]
         elif argument.type not in (str, int, float, bool):
-            return self._constructed()
+            return self._constructed(names)
         kind = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
         raise BadOption(f"{name} takes {takes(argument)}, not {kind}")
 
@@ -66,12 +66,33 @@ class Entry:
             return take(replace(argument, many=False), look_up(names, given, name), given, name)
         return convert_one(argument, node.value, name)
 
-    def _constructed(self) -> Any:
+    def items(self) -> Iterator[tuple[str, str]]:
+        """For each item of a list, its key (``methods.1``) and the line of the cell it stands on; for entries alike."""
+        if isinstance(self.node, yaml.SequenceNode):
+            for number, item in enumerate(self.node.value):
+                yield f"{self.key}.{number}", f"line {_line(item.start_mark)} of the cell"
+        elif self.is_mapping:
+            yield from ((entry.key, entry.place) for entry in self.nested())
+
+    def _constructed(self, names: Mapping[str, Any]) -> Any:
+        """The value with all that is inside; ``{{ name }}`` in it is the value of that name."""
         loader = yaml.SafeLoader("")
+
+        def value(node: yaml.Node) -> Any:
+            if given := reference(node):
+                return plain_value(look_up(names, given, f"line {_line(node.start_mark)} of the cell: {self.key}"))
+            if isinstance(node, yaml.SequenceNode):
+                return [value(item) for item in node.value]
+            if isinstance(node, yaml.MappingNode):
+                return {value(key): value(inner) for key, inner in node.value}
+            return loader.construct_document(node)
+
         try:
-            return loader.construct_document(self.node)
+            return value(self.node)
         except yaml.YAMLError as error:
             raise BadOption(f"{self.place}: {self.key}: {getattr(error, 'problem', None) or error}", FORM) from None
+        except TypeError:  # a list for a key
+            raise BadOption(f"{self.place}: {self.key} has no plain name before a colon", FORM) from None
         finally:
             loader.dispose()
 

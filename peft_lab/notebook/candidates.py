@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from peft_lab.loading import KINDS
 from peft_lab.notebook.names import is_table, visible
 from peft_lab.operations import Argument
-from peft_lab.run import RUN_JSON, Run, list_runs
+from peft_lab.run import RUN_JSON, STUDIES, STUDY_JSON, Run, list_runs
 
 if TYPE_CHECKING:
     from peft_lab.bench import Bench
@@ -87,6 +87,11 @@ def _runs(bench: Bench, fragment: str, model: str) -> Iterator[Candidate]:
             yield Candidate(name, value.id)
 
 
+def _studies(bench: Bench, fragment: str, model: str) -> Iterator[Candidate]:
+    found = bench.folder.glob(f"{STUDIES}/[!.]*/{STUDY_JSON}")
+    yield from (Candidate(name, "study") for name in sorted(file.parent.name for file in found))
+
+
 def _hint(run: Run) -> str:
     try:
         methods = "+".join(method["name"] for method in run.record["recipe"]["methods"])
@@ -149,6 +154,7 @@ def _paths(fragment: str, wanted: Callable[[Path], bool]) -> Iterator[Candidate]
 
 SPECIAL: dict[str, Callable[[Bench, str, str], Iterator[Candidate]]] = {
     "runs": _runs,
+    "studies": _studies,
     "datasets": _datasets,
     "models": _models,
     "files": _files,

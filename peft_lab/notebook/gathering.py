@@ -120,6 +120,8 @@ class Gathered:
         elif option is not None:
             self._set(option.key, entry.value(option.argument, self.names), entry.place)
             self.lines.setdefault(option.key, entry.place)
+            for key, place in entry.items():
+                self.lines.setdefault(key, place)
         elif entry.key == INTO:
             self._take_into(entry.plain_text({}) or "", entry.place)
         else:

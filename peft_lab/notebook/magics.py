@@ -19,7 +19,9 @@ from peft_lab.profiles import PROFILES
 
 if TYPE_CHECKING:
     from peft_lab.lab import Lab
+    from peft_lab.rows import StudyRows
     from peft_lab.run import Run
+    from peft_lab.study.progress import StudyProgress
     from peft_lab.training.progress import Progress
 
 NAME = "peft"
@@ -51,6 +53,7 @@ class PeftMagics(Configured):
                 namespace=self.shell.user_ns, watch=self._watch, follow=self._follow, defaults=self.defaults
             )
             self.made.read_cell = self._calls_in
+            self.made.watch_study = self._watch_study
             self.made.skin = self.skin
             if self.placeholder is not None and self.shell.user_ns.get("lab") is self.placeholder:
                 self.shell.user_ns["lab"] = self.made
@@ -133,6 +136,11 @@ class PeftMagics(Configured):
             self._trained = Path(progress.state["path"]) if "path" in progress.state else None
             if self._trained:
                 self._showed(self._trained)
+
+    def _watch_study(self, progress: StudyProgress, work: Any) -> StudyRows:
+        from peft_lab.notebook.study_watching import study_screen, watch_study
+
+        return watch_study(progress, work, study_screen(self.shell, self.defaults.get("live", True)))
 
     def _follow(self, run: Run) -> Run:
         from peft_lab.notebook.live import screen_for

@@ -49,11 +49,11 @@ def take(argument: Argument, value: Any, name: str, where: str) -> Any:
         return convert(argument, str(value), where)
     if argument.completes in ("datasets", "files") and is_table(value):
         return name  # it is looked up there by name, and kept under it
-    value = _plain(value)
+    value = plain_value(value)
     if value is None:
         return None
     if isinstance(value, list | tuple | set | frozenset) and (argument.many or argument.rest):
-        return [_one(argument, _plain(item), name, where) for item in value]
+        return [_one(argument, plain_value(item), name, where) for item in value]
     one = _one(argument, value, name, where)
     return [one] if argument.many else one
 
@@ -92,7 +92,7 @@ def _one(argument: Argument, value: Any, name: str, where: str) -> Any:
     return chosen(argument, kind(value) if kind in (int, float) else value, where)
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Numbers and lists of numpy, pandas and torch as Python's; told by what they can do, not by importing those."""
     for way in ("item", "tolist"):
         try:

@@ -44,7 +44,7 @@ def options_of_call(operation: Operation, named: Sequence[Any]) -> Options:
     found = {typed(a.name): Option(a.name, a, operation.name) for a in operation.arguments if not a.positional}
     if not operation.settings:
         return found
-    training = kind_named(operation) == "methods"
+    training = kind_named(operation) == "methods" or operation.training
     for cls in named:
         for argument in options_of(cls.Options):
             dotted = f"{cls.name}.{argument.name}"
@@ -58,7 +58,7 @@ def options_of_call(operation: Operation, named: Sequence[Any]) -> Options:
         suggested: dict[str, Any] = {}
         for cls in reversed(named):  # as in a recipe, the first method written has the last word
             suggested |= cls.training
-        for argument in (*options_of(Training), seed()):
+        for argument in (*options_of(Training), *([] if operation.training else [seed()])):
             argument = replace(argument, default=suggested.get(argument.name, argument.default))
             found.setdefault(typed(argument.name), Option(argument.name, argument, "training"))
     return found

@@ -49,7 +49,8 @@ class Call:
         try:
             return getattr(lab, self.operation.function.__name__)(*positional, **named)
         except BadOption as error:
-            line = next((self.lines[k] for k in (error.key, error.key.rpartition(".")[2]) if k in self.lines), "")
+            outer, _, inner = error.key.rpartition(".")
+            line = next((self.lines[k] for k in (error.key, inner, outer) if k in self.lines), "")
             if not line:
                 raise
             raise BadOption(f"{line}: {error.message}", error.hint, error.key) from error

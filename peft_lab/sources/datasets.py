@@ -12,6 +12,7 @@ from peft_lab.data_spec import DataSpec
 from peft_lab.errors import DataProblem
 from peft_lab.sources import repeats
 from peft_lab.sources.amounts import Spread, like_amounts, spread_of
+from peft_lab.sources.carving import carve
 from peft_lab.sources.columns import SAMPLE, Columns, find_columns, find_word_columns
 from peft_lab.sources.conversation_layouts import TASK, find_layout
 from peft_lab.sources.conversations import Spoken, spoken, unfold
@@ -20,11 +21,9 @@ from peft_lab.sources.finding import find_data
 from peft_lab.sources.labels import about_labels, as_number, look_alike, shown, strange_labels
 from peft_lab.sources.repeats import Repeats
 from peft_lab.sources.rows import Rows, clean, fingerprint
-from peft_lab.sources.splitting import apart, draw, draw_whole
 
 if TYPE_CHECKING:
     import datasets
-    import numpy as np
 
     from peft_lab.host import Host
 
@@ -48,6 +47,8 @@ class Data:
     """Where the labels of the training rows lie, where they are numbers."""
     spoken: Spoken | None = None
     """Of conversations, what is in them."""
+    carved: frozenset[str] = frozenset()
+    """Splits that were carved out of train."""
 
     def describe(self) -> dict[str, Any]:
         """Return what the data is, as JSON data; labels with their training rows, the most frequent first."""
@@ -127,14 +128,12 @@ def load_data(spec: DataSpec, host: Host) -> Data:
         notes += like_amounts(splits["train"].labels(), columns.label) if guessed else []
     elif task == "tagging":
         _must_be_tags(splits, columns.label)
-    left, carved, more = _carved(splits["train"], repeated["train"], spec, carve="validation" not in splits)
-    tables = {split: rows.take() for split, rows in splits.items() if split != "train"}
-    tables["train"] = splits["train"].take(left)
-    if carved is not None:
-        tables["validation"] = splits["train"].take(carved)
+    parts, more = carve(splits, repeated["train"], spec)
+    tables = {split: part.take() for split, part in parts.items()}
     name = spec.source if not Path(spec.source).suffix else Path(spec.source).name
     spread = spread_of(tables["train"], columns.label) if task == "regression" else None
-    said = spoken(layout, tables, _groups(splits, left, carved), tools) if layout is not None else None
+    groups = {split: found for split, part in parts.items() if (found := part.groups) is not None}
+    said = spoken(layout, tables, groups, tools) if layout is not None else None
     return Data(
         name,
         spec,
@@ -142,9 +141,10 @@ def load_data(spec: DataSpec, host: Host) -> Data:
         {split: tables[split] for split in ("train", "validation", "test") if split in tables},
         fingerprint(splits),
         (*notes, *more),
-        splits["train"].labels(left),
+        splits["train"].labels(parts["train"].chosen),
         spread,
         said,
+        frozenset(parts) - frozenset(splits),
     )
 
 
@@ -226,56 +226,3 @@ def _must_be_tags(splits: Mapping[str, Rows], column: str) -> None:
         strange = sorted(set(rows.labels()) - set(kinds))
         if strange:
             raise strange_labels(split, strange, kinds)
-
-
-def _carved(
-    rows: Rows, repeated: Repeats, spec: DataSpec, *, carve: bool
-) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:
-    """Return which training rows are left, where not all are, and which are carved out for validation, if any."""
-    import numpy as np
-
-    left = np.arange(len(rows))
-    carved, notes = None, []
-    if carve:
-        count = max(1, min(spec.validation_most, round(len(left) * spec.validation_share)))
-        # A text that stands twice stays in train: otherwise validation would ask what training has told.
-        once = repeated.once()
-        if rows.groups is None:
-            carved = draw(rows.codes, once, count, spec.split_seed, leave=1, least=0)
-        else:
-            whole = apart(rows.groups, once, count)
-            carved = draw_whole(rows.groups, whole, count, spec.split_seed)
-        if not len(carved) or len(carved) == len(left):
-            what = f"{len(left)} training rows are" if rows.groups is None else _conversations(rows.groups)
-            raise DataProblem(f"{what} too few to carve out a validation split", "Give a file: --validation")
-        left = np.setdiff1d(left, carved, assume_unique=True)
-        notes.append(f"{len(carved)} of {len(rows)} training rows carved out for validation")
-        if shared := int(np.isin(rows.keys[carved], rows.keys[left]).sum()):
-            notes.append(f"{shared} of these also {'stands' if shared == 1 else 'stand'} in train: so many begin alike")
-    if spec.limit is not None and spec.limit < len(left):
-        labels = len(rows.labels())
-        if spec.limit < labels:
-            raise DataProblem(f"a limit of {spec.limit} rows is too small", f"There are {labels} labels")
-        if rows.groups is None:
-            chosen = draw(rows.codes, left, spec.limit, spec.split_seed, leave=0, least=1)
-        else:
-            chosen = draw_whole(rows.groups, left, spec.limit, spec.split_seed)
-        notes.append(f"{len(chosen)} of {len(left)} training rows used, as the limit says")
-        left = chosen
-    return (left if len(left) < len(rows) else None), carved, notes
-
-
-def _groups(splits: Mapping[str, Rows], left: np.ndarray | None, carved: np.ndarray | None) -> dict[str, np.ndarray]:
-    """The number of the conversation of each row, by split as a run uses them."""
-    groups = {split: rows.groups for split, rows in splits.items() if rows.groups is not None}
-    train = groups["train"]
-    if carved is not None:
-        groups["validation"] = train[carved]
-    return {**groups, "train": train if left is None else train[left]}
-
-
-def _conversations(groups: np.ndarray) -> str:
-    import numpy as np
-
-    there = len(np.unique(groups))
-    return "one conversation is" if there == 1 else f"{there} conversations are"

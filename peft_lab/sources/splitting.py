@@ -9,7 +9,14 @@ if TYPE_CHECKING:
 
 
 def draw(
-    codes: np.ndarray | None, candidates: np.ndarray, count: int, seed: int, *, leave: int, least: int
+    codes: np.ndarray | None,
+    candidates: np.ndarray,
+    count: int,
+    seed: int,
+    *,
+    leave: int,
+    least: int,
+    among: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return ``count`` of ``candidates`` (row numbers), each label in proportion, in ascending order.
 
@@ -18,6 +25,7 @@ def draw(
 
     Args:
         codes: the label of each row as a number that follows the alphabet; None draws from all rows alike.
+        among: row numbers of which ``leave`` are left; all when not given.
     """
     import numpy as np
 
@@ -26,7 +34,7 @@ def draw(
     groups = np.zeros(len(order), dtype=np.int32) if codes is None else codes[order]
     order = order[np.argsort(groups, kind="stable")]
     present, sizes = np.unique(groups, return_counts=True)
-    total = sizes if codes is None else np.bincount(codes)[present]
+    total = sizes if codes is None else np.bincount(codes if among is None else codes[among])[present]
     most = np.minimum(sizes, np.maximum(total - leave, 0))
     quota = most * min(1.0, count / max(1, int(most.sum())))
     take = np.maximum(np.floor(quota).astype(int), np.minimum(least, most))
@@ -41,6 +49,50 @@ def draw(
     ends = np.cumsum(sizes)
     chosen = [order[end - size : end - size + some] for end, size, some in zip(ends, sizes, take, strict=True)]
     return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *chosen]))
+
+
+def in_turn(codes: np.ndarray | None, candidates: np.ndarray, seed: int) -> np.ndarray:
+    """Return all ``candidates`` (row numbers) in an order of which every beginning has each label in proportion.
+
+    The first rows are one of each label. Behind them a label has, among the first of all, its share of them to within
+    two rows. So whoever takes the first 30 has all that whoever takes the first 20 has.
+
+    Args:
+        codes: the label of each row as a number that follows the alphabet; None orders all rows alike.
+    """
+    import numpy as np
+
+    order = np.random.RandomState(seed).permutation(candidates)
+    if codes is None:
+        return order
+    groups = codes[order]
+    order = order[np.argsort(groups, kind="stable")]
+    sizes = np.unique(groups, return_counts=True)[1]
+    size = np.repeat(sizes, sizes)
+    place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    # The middle of a label's n-th part comes when n parts of all have come; the first of each come before everything.
+    when = np.where(place == 0, -1.0, (place + 0.5) / size)
+    return order[np.lexsort((-size, when))]
+
+
+def whole_in_turn(groups: np.ndarray, candidates: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return rows of whole groups, ascending: ``count`` at most, but one group at least; with more come more groups.
+
+    Args:
+        groups: the number of the group of each row.
+        candidates: row numbers; a group is drawn where all of its rows are among them.
+    """
+    import numpy as np
+
+    among = np.zeros(len(groups), dtype=bool)
+    among[candidates] = True
+    _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    whole = np.flatnonzero(np.bincount(place, weights=among) == sizes)
+    order = np.random.RandomState(seed).permutation(whole)
+    enough = max(1, int((np.cumsum(sizes[order]) <= count).sum()))
+    chosen = np.zeros(len(sizes), dtype=bool)
+    chosen[order[:enough]] = True
+    return np.flatnonzero(chosen[place])
 
 
 def draw_whole(groups: np.ndarray, candidates: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -79,7 +79,7 @@ class Encoded:
     borders: np.ndarray | None = None
     """Where models write: for each row how many tokens stand before the answer."""
     numbers: np.ndarray | None = None
-    """Where models write: the number of each row in its table."""
+    """The number of each row in its table, where some may be left out: where models write or words have labels."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -131,6 +131,7 @@ def encode(rows: Any, labels: Sequence[Any], tokenizer: Any, max_length: int, by
     lengths = array("i")
     words: list[np.ndarray] = []
     taught: list[Any] = []
+    numbers = array("q")
     cut = lost = unread = seen = 0
     for batch in rows.select_columns(names).iter(TEXTS):
         told = [[one_blank(text) for text in batch[name]] if by_word else batch[name] for name in names]
@@ -155,6 +156,7 @@ def encode(rows: Any, labels: Sequence[Any], tokenizer: Any, max_length: int, by
                 chosen = [row for row in chosen if (places[row] >= 0).any()]
                 taught += [labels[seen + row] for row in chosen]
             words += [places[row] for row in chosen]
+            numbers.extend(seen + row for row in chosen)
             behind = [int(np.argmax(places[row][::-1] >= 0)) for row in full]
             lost += sum(behind)
             unread += sum(int((places[row] < 0).sum()) for row in chosen) - sum(behind)
@@ -178,7 +180,8 @@ def encode(rows: Any, labels: Sequence[Any], tokenizer: Any, max_length: int, by
     columns = {name: Ragged(np.frombuffer(kept, dtype=types[kept.typecode]), ends) for name, kept in flat.items()}
     if not by_word:
         return Encoded(columns, labels, sizes, cut, blank)
-    return Encoded(columns, labels, sizes, cut, blank, words, lost, unread, seen - len(sizes))
+    known = np.frombuffer(numbers, dtype=np.int64)
+    return Encoded(columns, labels, sizes, cut, blank, words, lost, unread, seen - len(sizes), numbers=known)
 
 
 def _beginning(text: str, tokenizer: Any, enough: int) -> str:

@@ -38,8 +38,12 @@ def evaluate(
     accelerator: Autocasting,
     size: int,
     stop: Callable[[], bool] = lambda: False,
+    keep: Callable[[Any], None] = lambda outputs: None,
 ) -> dict[str, float] | None:
-    """Metrics of the task and the mean ``loss``; None when ``stop`` said so half-way."""
+    """Metrics of the task and the mean ``loss``; None when ``stop`` said so half-way.
+
+    ``keep`` is given the raw outputs that were scored: an array, or where words or tokens are scored one for each text.
+    """
     total = weight = 0.0
 
     def tally(raw: torch.Tensor, batch: Batch) -> None:
@@ -52,7 +56,9 @@ def evaluate(
     if outputs is None:
         return None
     ragged = task.by_word or task.generates
-    scores = task.metrics(outputs if ragged else np.stack(outputs), data.labels, targets)
+    whole = outputs if ragged else np.stack(outputs)
+    scores = task.metrics(whole, data.labels, targets)
+    keep(whole)
     return {**scores, "loss": total / max(weight, 1.0)}
 
 

@@ -182,16 +182,25 @@ def process(pid: int | None = None) -> dict[str, Any]:
     return {"pid": found.pid, **process_times(found)}
 
 
-def claim(folder: Path, recipe: Recipe, forecast: Mapping[str, Any] | None = None) -> Path:
+def claim(folder: Path, recipe: Recipe, forecast: Mapping[str, Any] | None = None, name: str = "") -> Path:
     """Make the next free ``run-N`` folder with an opening record in it, at once: there is none without a record.
 
     Two kernels never get the same one.
+
+    Args:
+        name: of the folder, instead of the next free one.
+
+    Raises:
+        RunProblem: it cannot be written, or there is one of that name.
     """
     with writing(f"the folder of runs {folder.name}"):
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f".new-{uuid.uuid4().hex}"
         draft.mkdir()
         try:
+            if name:
+                write_json(draft / RUN_JSON, opening(folder / name, recipe) | {"forecast": forecast})
+                return draft.rename(folder / name)
             return take_number(draft, folder, lambda path: opening(path, recipe) | {"forecast": forecast})
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)

@@ -24,6 +24,7 @@ from peft_lab.training.evaluation import CONSTANT, evaluate
 from peft_lab.training.progress import Progress
 from peft_lab.training.proof import Proof
 from peft_lab.training.together import Together
+from peft_lab.training.told import answers_artifact
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from peft_lab.training.checkpoint import Moment, Position
     from peft_lab.training.forecast import FirstSteps
     from peft_lab.training.masks import Steering
-    from pluggy_specs import Batch, Method, Task
+    from pluggy_specs import Artifact, Batch, Method, Task
 
 
 HOLES_EVERY = 8
@@ -74,6 +75,8 @@ class Outcome:
     planned: int
     proof: Proof
     stopped: bool = False
+    told: Artifact | None = None
+    """What the best state answered on validation; None where it was reached before the run was gone on with."""
 
 
 class Plan:
@@ -229,8 +232,8 @@ class _Loop:
         best = False
         if job.validation is not None:
             job.progress.update(phase="evaluating")
-            validation = job.validation
-            scores = self.together.by_main(lambda: score(job, validation))
+            validation, heard = job.validation, list[Any]()
+            scores = self.together.by_main(lambda: score(job, validation, heard.append))
             if self.together.as_main_says(scores is None):
                 self.outcome.stopped = True
                 return
@@ -246,6 +249,7 @@ class _Loop:
             best = at.best_scores is None or scores[job.headline] > at.best_scores[job.headline]
             if best:
                 at.best_step, at.best_scores = at.steps, scores
+                self.outcome.told = answers_artifact("validation", heard[0], job.validation, job.task, job.targets)
         at.unmeasured = False
         at.eval_seconds += time.perf_counter() - clock
         if best:
@@ -417,8 +421,11 @@ def gathered(batches: Iterable[Batch], size: int) -> Iterable[list[Batch]]:
         yield group
 
 
-def score(job: Job, data: Encoded) -> dict[str, float] | None:
-    """Metrics and loss of a split for the state as it is; None when a stop was asked for half-way."""
+def score(job: Job, data: Encoded, keep: Callable[[Any], None] = lambda outputs: None) -> dict[str, float] | None:
+    """Metrics and loss of a split for the state as it is; None when a stop was asked for half-way.
+
+    ``keep`` is given the raw outputs.
+    """
     return evaluate(
         job.built.model,
         data,
@@ -428,4 +435,5 @@ def score(job: Job, data: Encoded) -> dict[str, float] | None:
         accelerator=job.accelerator,
         size=job.training.eval_batch_size,
         stop=job.progress.stopping,
+        keep=keep,
     )

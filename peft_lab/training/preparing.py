@@ -26,6 +26,10 @@ SAMPLE = 16
 """Texts on which a saved run is compared with what was trained."""
 
 
+class Changed(RunProblem):
+    """A run that cannot go on as it was: data, base model, code or a package is another one now."""
+
+
 class Notebook(Protocol):
     """Where preparing a run writes down what it found; a :class:`Journal`, or something that forgets."""
 
@@ -239,7 +243,7 @@ def _must_be_as_it_was(journal: Notebook, prints: Mapping[str, str], anyway: boo
         return
     run, what = journal.record["id"], ", ".join(changed)
     if not anyway:
-        raise RunProblem(
+        raise Changed(
             f"{run} cannot go on as it was: changed since then: {what}",
             f"Train anew, or go on all the same: %peft resume {run} --anyway",
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from peft_lab.host import Host
     from peft_lab.training.build import Built
-    from pluggy_specs import Batch, Method, Table, Task
+    from pluggy_specs import Artifact, Batch, Method, Table, Task
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,24 @@ class Restored:
 
     def score(self, rows: Table, batch_size: int | None = None) -> dict[str, float]:
         """Metrics and loss for rows with labels."""
+        return self.judged(rows, "rows", batch_size)[0]
+
+    def judged(
+        self, rows: Table, split: str, batch_size: int | None = None
+    ) -> tuple[dict[str, float], Artifact | None]:
+        """Metrics and loss for rows with labels, and what was answered, as an artifact like that of a run's split."""
         from peft_lab.training.conversing import encode_for
         from peft_lab.training.evaluation import CONSTANT, evaluate
+        from peft_lab.training.told import answers_artifact
 
         labels = self.task.encode_labels(rows, self.targets)
         data = encode_for(self.task, _table(rows), labels, self.tokenizer, self.max_length)
-        size = batch_size or self.batch_size
-        scores = evaluate(self.built.model, data, targets=self.targets, size=size, **self._means())
+        kept: list[Any] = []
+        how: dict[str, Any] = {"size": batch_size or self.batch_size, "keep": kept.append}
+        scores = evaluate(self.built.model, data, targets=self.targets, **how, **self._means())
         assert scores is not None
-        return {name: score for name, score in scores.items() if name != CONSTANT}
+        told = {name: score for name, score in scores.items() if name != CONSTANT}
+        return told, answers_artifact(split, kept[0], data, self.task, self.targets)
 
     def sweep(self, rows: Table) -> Iterator[Batch]:
         """Batches of rows with answers, the longest first, where the model writes; ``batch["row"]`` numbers them."""

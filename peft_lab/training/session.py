@@ -25,6 +25,7 @@ from peft_lab.training.journal import FULL, Journal, claim, not_written, reopene
 from peft_lab.training.preparing import Prepared, prepare
 from peft_lab.training.progress import Progress
 from peft_lab.training.together import Together, place
+from peft_lab.training.told import answers_artifact
 from pluggy_specs import Artifact, Method
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def train(
     *,
     forecast: Mapping[str, Any] | None = None,
     anyway: bool = False,
+    name: str = "",
 ) -> Run:
     """Train a recipe into a new run folder.
 
@@ -62,6 +64,7 @@ def train(
     Args:
         forecast: of a plan of the same recipe, to be compared with what comes.
         anyway: train although the forecast says that memory will not do.
+        name: of the folder, instead of the next free ``run-N``.
 
     Raises:
         OutOfMemory: with what would fit.
@@ -70,7 +73,7 @@ def train(
     must_be_installed()
     if place():
         follow(recipe, host, anyway=anyway)
-    run = Run(claim(folder, recipe, forecast))
+    run = Run(claim(folder, recipe, forecast, name))
     try:
         with writing(run.id):
             journal = Journal(run.path, run.record, host)
@@ -225,17 +228,24 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, gua
     finals = {"validation": dict(at.best_scores)} if at.best_scores else {}
     test = ready.encoded.get("test")
     began_test = time.perf_counter()
+    told = [outcome.told]
     if test is not None and not outcome.stopped:
         progress.update(phase="testing")
-        scores = loop.score(job, test)
+        kept: list[Any] = []
+        scores = loop.score(job, test, kept.append)
         if scores is not None:
             finals["test"] = scores
+            told.append(answers_artifact("test", kept[0], test, job.task, job.targets))
     for split, scores in finals.items():
         if scores.pop(CONSTANT, 0):
             journal.note(f"All answers on {split} are the same: the model tells nothing apart")
     if job.task.generates and not outcome.stopped:
         _ask_what_it_writes(ready, journal, finals)
+    if not outcome.stopped and outcome.told is None and at.best_step is not None:
+        told[0] = _asked_again(job)
     progress.update(phase="saving")
+    for artifact in filter(None, told):
+        _keep(artifact, journal)
     answers = ready.answers()
     if not outcome.stopped and at.steps < outcome.planned:
         evaluated = at.eval_seconds + time.perf_counter() - began_test
@@ -259,6 +269,15 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, gua
         },
     )
     return Trained(outcome.stopped, ready.texts, answers)
+
+
+def _asked_again(job: Any) -> Artifact | None:
+    """What the best state answers on validation, where it was reached before the run was gone on with."""
+    from peft_lab.training import loop
+
+    kept: list[Any] = []
+    scores = None if job.task.generates else loop.score(job, job.validation, kept.append)
+    return None if scores is None else answers_artifact("validation", kept[0], job.validation, job.task, job.targets)
 
 
 def _about_the_budget(trained: float, evaluated: float, done: int, planned: int) -> str:

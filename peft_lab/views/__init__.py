@@ -16,8 +16,10 @@ def register_views() -> Iterator[type[View]]:
     from peft_lab.views.distance import Distance
     from peft_lab.views.gates import Gates
     from peft_lab.views.mask_atlas import MaskAtlas
+    from peft_lab.views.reliability import ReliabilityView
+    from peft_lab.views.risk_coverage import RiskCoverageView
     from peft_lab.views.tokens import Tokens
     from peft_lab.views.trainable_map import TrainableMap
 
     yield from (Curves, ChangeMap, TrainableMap, Comparison, Gates, Distance, AdapterActivity, MaskAtlas, Constructs)
-    yield Tokens
+    yield from (Tokens, ReliabilityView, RiskCoverageView)

@@ -33,7 +33,7 @@ PARTS = {
 }
 """Views that have a part of their own. Any other is shown with its options as fields."""
 COMPARISON = "comparison"
-OF_ALL_RUNS = frozenset({"parameter-change", "trainable-by-layer"})
+OF_ALL_RUNS = frozenset({"parameter-change", "trainable-by-layer", "test-answers", "validation-answers"})
 """Artifacts that every run has: views of others tell more about the methods that left them."""
 
 

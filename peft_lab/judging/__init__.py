@@ -1,0 +1,1 @@
+"""What counts in the field, measured for a run that is trained: one measure a file."""
