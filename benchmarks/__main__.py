@@ -21,6 +21,7 @@ NAMES = (
     "rft",
     "causal",
     "panel",
+    "ray_study",
     "study",
     "evidence",
 )

@@ -300,6 +300,10 @@ class Bench:
 
     def training_on(self, model: str) -> Run | None:
         """The run that is training on a base model now; None where there is none."""
+        from peft_lab.training.together import place
+
+        if place():  # of several processes, all of which are about to train on it, the main one has asked
+            return None
         return next((r for r in runs.readable_runs(self.folder) if r.active and r.recipe.model == model), None)
 
     def train_each(self, recipes: Iterable[Recipe], *, on: str = "here") -> list[Run]:

@@ -35,30 +35,16 @@ def dies(cell, times):
     return {"cell": cell["address"], "deaths": deaths, "pid": os.getpid()}
 
 
-def train(cell, base=""):
-    """Train what a cell says into its folder, or go on with what is there; die half-way where it says so."""
-    from peft_lab.host import Host
-    from peft_lab.recipe import Recipe
-    from peft_lab.run import RUN_JSON, Run
-    from peft_lab.training import session
-    from peft_lab.training.journal import opening, process, write_json
+def train(cell):
+    """What studies do with a cell, and who did it."""
+    from peft_lab.study.cells import run_cell
 
-    host = Host(entry_points=False, warn=lambda line: None)
-    folder = Path(cell["folder"])
-    if (folder / RUN_JSON).exists():
-        run = Run(folder)
-        if run.status != "finished":
-            run = session.resume(run, host)
-    else:
-        folder.mkdir(parents=True)
-        write_json(folder / RUN_JSON, {**opening(folder, Recipe.read(cell["recipe"])), **process(), "forecast": None})
-        run = session.go_on(Run(folder), host)
-    return {"cell": cell["address"], "status": run.status, "path": str(run.path), "pid": os.getpid()}
+    return {**run_cell(cell), "pid": os.getpid()}
 
 
 def train_and_die_once(cell):
     """The same; the cell with ``dies`` kills its process after its first evaluation, the first time."""
-    from peft_lab.training import checkpoint, loop
+    from peft_lab.training import loop
 
     mark = Path(cell["mark"]) if cell.get("mark") else None
     if mark is not None and not mark.exists():
@@ -72,8 +58,15 @@ def train_and_die_once(cell):
                 os.kill(os.getpid(), signal.SIGKILL)
 
         loop._Loop.measure = measure
-        assert checkpoint
     return train(cell)
+
+
+def wait_for(seen, seconds=30):
+    """Wait until something is so."""
+    until = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def slow(cell):
@@ -84,6 +77,7 @@ def slow(cell):
     folder = Path(cell["folder"])
     folder.mkdir(parents=True)
     record = {"format": 1, "id": folder.name, "status": "running", "started": now(), **process()}
+    record |= {"recipe": {}, "fingerprints": {}}
     write_json(folder / RUN_JSON, record)
     until = time.monotonic() + 60
     while time.monotonic() < until:

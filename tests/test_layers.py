@@ -83,6 +83,7 @@ HEAVY = (
     "ipywidgets",
     "mlflow",
     "trackio",
+    "ray",
 )
 
 

@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
     except PeftLabError as error:
-        _complain(str(error))
+        if not _told_elsewhere(error):
+            _complain(str(error))
         return USAGE if isinstance(error, NotUnderstood | BadOption) else FAILED
     except OSError as error:
         _complain(" ".join(filter(None, (error.strerror or str(error), error.filename and f"({error.filename})"))))
@@ -62,6 +63,13 @@ def _main(words: list[str]) -> int:
     return FINE if all(getattr(result, "ok", True) for result in results) else FAILED
 
 
+def _told_elsewhere(error: PeftLabError) -> bool:
+    """Whether the main one of several processes says it."""
+    from peft_lab.training.together import told_by_main
+
+    return told_by_main(error)
+
+
 def _lab(settings: Settings) -> Lab:
     """The lab that all commands of this line share."""
     from peft_lab.cli import terminal
@@ -69,12 +77,15 @@ def _lab(settings: Settings) -> Lab:
     from peft_lab.lab import Lab
     from peft_lab.notebook.cells import calls_in
     from peft_lab.operations import operations_of
+    from peft_lab.training.together import place
 
     defaults = in_effect(read_project())
     for problem in defaults.problems:
         _complain(problem)
     live = bool(defaults.get("live", True))
     lab = Lab(settings.runs or None, watch=terminal.watcher(live), follow=terminal.follower(live), defaults=defaults)
+    if place():  # of several processes the main one shows what there is to see
+        lab.watch = lab.follow = None
     lab.watch_study = terminal.study_watcher(live)
     lab.read_cell = lambda source: calls_in(source, operations_of(Lab), lambda: lab.host, lab.namespace)
     return lab

@@ -24,7 +24,7 @@ from peft_lab.present.table import Table
 if TYPE_CHECKING:
     from peft_lab.host import Host
 
-THEN, BEHIND, STUDY = "then", "--", "study"
+THEN, BEHIND, RUN, STUDY = "then", "--", "run", "study"
 COMMON = (
     ("--runs", "FOLDER", "where runs live; PEFT_LAB_RUNS or ./peft_runs when not said"),
     ("--html", "FILE", "write what is shown to a page, too, with its pictures"),
@@ -111,6 +111,7 @@ def understood(words: list[str], host: Callable[[], Host]) -> Asked | Any:
     from peft_lab.lab import Lab
 
     operations = operations_of(Lab)
+    words = _run(words)
     line = [as_word(word) for word in words] or [Word("--help", False)]
     file: Path | None = None
     try:
@@ -127,6 +128,19 @@ def understood(words: list[str], host: Callable[[], Host]) -> Asked | Any:
     if asked.into:
         raise NotUnderstood("--into is for notebooks", "Results are runs on disk; see them with peft-lab runs")
     return Asked(_with_file(asked, filed) if filed else asked, file)
+
+
+def _run(words: list[str]) -> list[str]:
+    """``run recipe.json`` is ``train recipe.json``, but that it takes nothing else for a recipe.
+
+    Raises:
+        NotUnderstood: no recipe file is named.
+    """
+    if words[:1] != [RUN] or "--help" in words[1:]:
+        return ["train", *words[1:]] if words[:1] == [RUN] else words
+    if len(words) < 2 or Path(words[1]).suffix.lower() not in SUFFIXES:
+        raise NotUnderstood("run takes a recipe file", "Such as peft-lab run recipe.json; methods: peft-lab train lora")
+    return ["train", *words[1:]]
 
 
 def as_word(text: str) -> Word:

@@ -11,6 +11,7 @@ from pluggy_specs import Executor, hookimpl
 def register_executors() -> Iterator[type[Executor]]:
     """Offer the built-in executors."""
     from peft_lab.study.places.here import Here
+    from peft_lab.study.places.on_ray import OnRay
     from peft_lab.study.places.processes import Processes
 
-    yield from (Here, Processes)
+    yield from (Here, Processes, OnRay)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -236,14 +236,21 @@ class Batcher:
         return {name: value.to(self.device) for name, value in out.items()}
 
     def epoch(
-        self, data: Encoded, size: int, generator: torch.Generator, skip: int = 0
+        self,
+        data: Encoded,
+        size: int,
+        generator: torch.Generator,
+        skip: int = 0,
+        share: Callable[[np.ndarray], np.ndarray] = lambda chosen: chosen,
     ) -> Iterator[dict[str, torch.Tensor]]:
         """All rows once, in batches of like length, the batches in random order; ``skip`` batches were seen already.
 
-        The order is drawn at once, not with the first batch: what else draws from the generator comes after it.
+        The order is drawn at once, not with the first batch: what else draws from the generator comes after it. With
+        ``share`` only some rows of each batch are made into one, which is empty where there is none.
         """
         order = grouped_by_length(data.lengths, size, generator)[skip:]
-        return (self.batch(data, chosen) for chosen in order)
+        shares = (share(chosen) for chosen in order)
+        return (self.batch(data, chosen) if len(chosen) else {} for chosen in shares)
 
     def in_order(self, data: Encoded, size: int) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
         """All rows once with their row numbers, longest first so that memory shows its peak at once.

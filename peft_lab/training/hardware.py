@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.errors import BadOption
+from peft_lab.training.together import PATIENCE, processes
 
 if TYPE_CHECKING:
     import torch
@@ -29,20 +30,32 @@ def open_accelerator(training: Training) -> Accelerator:
     Raises:
         BadOption: the device is not there, or does not know the precision.
     """
-    from accelerate import Accelerator
+    from accelerate import Accelerator, InitProcessGroupKwargs
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(reset_partial_state=True)
-    device = choose_device(training.device)
+    together = processes()
+    device = choose_device("cpu" if together > 1 and training.device == "auto" and on_cpu() else training.device)
+    if together > 1 and ":" in device:
+        raise BadOption(f"{device} is one device, and {together} processes train together", "Say --device cuda")
     precision = choose_precision(training.precision, device)
     try:
         with _named(device):
-            accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+            accelerator = Accelerator(
+                cpu=device == "cpu",
+                mixed_precision="bf16" if precision == "bf16" else "no",
+                kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)] if together > 1 else [],
+            )
     except ValueError as error:  # bf16 on an old macOS, say
         raise BadOption(f"{device} cannot train in {precision}: {error}", "Say --precision fp32") from error
     if accelerator.device.type != device.partition(":")[0]:
         raise BadOption(f"accelerate chose {accelerator.device.type} where {device} was asked for", "Say --device auto")
     return accelerator
+
+
+def on_cpu() -> bool:
+    """Whether ``accelerate launch --cpu`` said so."""
+    return os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
 
 
 def precision_of(accelerator: Accelerator) -> str:
@@ -131,8 +144,12 @@ def settings_here(training: Training, recorded: Mapping[str, Any]) -> Training:
     return training.model_copy(update={"device": device, "precision": precision})
 
 
-def describe_hardware(device: str | torch.device, precision: str) -> dict[str, Any]:
-    """Device, its name, cores and memory (bytes), as kept in a run; on a GPU also whether fp32 products use TF32."""
+def describe_hardware(device: str | torch.device, precision: str, processes: int = 1) -> dict[str, Any]:
+    """Device, its name, cores and memory (bytes), as kept in a run; on a GPU also whether fp32 products use TF32.
+
+    Args:
+        processes: that train together, each on a device like this one.
+    """
     import psutil
 
     about: dict[str, Any] = {
@@ -142,6 +159,8 @@ def describe_hardware(device: str | torch.device, precision: str) -> dict[str, A
         "memory": psutil.virtual_memory().total,
         "precision": precision,
     }
+    if processes > 1:
+        about["processes"] = processes
     if str(device).startswith("cuda"):
         import torch
 

@@ -2,7 +2,8 @@
 
 For each batch: forward, per-token losses, weights from the methods, penalty, backward; for each step: clip, move, decay
 the rate; for each epoch: evaluate, keep the best state. Device, precision and gradient clipping are accelerate's.
-Where it stands is a :class:`Position`; with a checkpoint of it the loop goes on as if it had never ended.
+Where it stands is a :class:`Position`; with a checkpoint of it the loop goes on as if it had never ended. Several
+processes go through it in step, see :mod:`peft_lab.training.together`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from peft_lab.training.cost import PeakMemory, close_holes
 from peft_lab.training.evaluation import CONSTANT, evaluate
 from peft_lab.training.progress import Progress
 from peft_lab.training.proof import Proof
+from peft_lab.training.together import Together
 from peft_lab.training.told import answers_artifact
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Job:
     progress: Progress
     memory: PeakMemory
     books: Books
+    seed: int = 0
     first: FirstSteps | None = None
     """Tells from the first steps how long the rest will take."""
 
@@ -90,7 +93,9 @@ def fit(job: Job) -> Outcome:
     plan = Plan(len(job.train), training)
     proof = Proof(job.built)
     optimizer = make_optimizer(job.built, training)
+    together = Together.of(job.accelerator)
     at, moment = job.books.go_on(optimizer)
+    together.must_be_alike(job.built.moving(), "what trains")
     if at.proof:
         proof.go_on(at.proof)
     outcome = Outcome(at, plan.steps, proof)
@@ -108,6 +113,8 @@ def fit(job: Job) -> Outcome:
     if outcome.stopped:
         loop.keep_place()
     proof.finish()
+    together.must_be_alike(job.built.moving(), "what was trained")
+    together.leave()
     return outcome
 
 
@@ -119,6 +126,7 @@ class _Loop:
     ) -> None:
         self.job, self.plan, self.outcome, self.optimizer = job, plan, outcome, optimizer
         self.at, self.proof = outcome.at, outcome.proof
+        self.together = Together.of(job.accelerator)
         self.rate = schedule(job.training, plan.steps)
         self.pace = Pace()
         self.moment = moment
@@ -135,14 +143,20 @@ class _Loop:
         job, at, training = self.job, self.at, self.job.training
         job.built.model.train()
         began = job.generator.get_state()
-        batches = job.batcher.epoch(job.train, training.batch_size, job.generator, skip=at.done * training.accumulate)
+        batches = job.batcher.epoch(
+            job.train,
+            training.batch_size,
+            job.generator,
+            skip=at.done * training.accumulate,
+            share=self.together.share,
+        )
         if at.done and self.moment is not None:  # a method may have drawn from the generator since the epoch began
             job.generator.set_state(self.moment.order)
         self.moment = moment_now(began, job.generator)
         self.close_holes()  # the longest batch comes first, and should find no holes of shorter ones beside it
         clock = time.perf_counter()
         for group in gathered(batches, training.accumulate):
-            if job.progress.stopping():
+            if self.together.as_main_says(job.progress.stopping()):
                 self.outcome.stopped = True
                 return
             if self.pace.due():
@@ -150,7 +164,7 @@ class _Loop:
             loss = self.step(group)
             now = time.perf_counter()
             seconds, clock = now - clock, now
-            at.train_seconds += seconds
+            at.train_seconds = self.together.as_main_says(at.train_seconds + seconds)
             self.tell(loss, seconds)
             self.moment = moment_now(began, job.generator)
             if self.done:
@@ -164,6 +178,7 @@ class _Loop:
         job, at = self.job, self.at
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.rate(at.steps) * parameters["factor"]
+        self.together.own_chance(job.seed, at.steps)
         loss = backward(job, group)
         if not math.isfinite(loss):
             raise NothingLearned(f"the loss is {loss} at step {at.steps + 1}", "Lower --learning-rate")
@@ -173,7 +188,7 @@ class _Loop:
         self.moment = None
         move(job, self.optimizer)
         at.steps, at.done = at.steps + 1, at.done + 1
-        at.texts += sum(len(batch["input_ids"]) for batch in group)
+        at.texts += self.together.total(sum(len(batch["input_ids"]) for batch in group if batch))
         at.shown_loss = loss if at.shown_loss is None else 0.9 * at.shown_loss + 0.1 * loss
         if self.proof.watching:
             self.proof.after_step()
@@ -217,10 +232,14 @@ class _Loop:
         best = False
         if job.validation is not None:
             job.progress.update(phase="evaluating")
-            heard: list[Any] = []
-            scores = score(job, job.validation, heard.append)
-            if scores is None:
+            validation, heard = job.validation, list[Any]()
+            scores = self.together.by_main(lambda: score(job, validation, heard.append))
+            if self.together.as_main_says(scores is None):
                 self.outcome.stopped = True
+                return
+            if scores is None:  # main has them
+                at.unmeasured = False
+                job.progress.update(phase="training")
                 return
             told = {name: value for name, value in scores.items() if name != CONSTANT}
             self.log(step=at.steps, epoch=epoch, split="validation", seconds=at.train_seconds, **told)
@@ -258,16 +277,57 @@ class _Loop:
 def backward(job: Job, group: Iterable[Batch]) -> float:
     """Gradients of one step, over one batch or several gathered ones; returns the mean loss.
 
-    The loss is a sum of weighted token losses over the sum of their weights. With gathered batches that sum is known
-    only at the end, so gradients of plain sums are added up and divided once: a short batch then counts for as many
-    tokens as it has.
+    The loss is a sum of weighted token losses over the sum of their weights. With gathered batches, and with several
+    processes, that sum is known only at the end, so gradients of plain sums are added up and divided once: a short
+    batch then counts for as many tokens as it has.
     """
     import torch
 
-    batches = list(group)
-    given: list[tuple[Method, torch.Tensor]] = []
-    losses_sum = weights_sum = torch.zeros((), device=job.accelerator.device)
-    for batch in batches:
+    batches = [batch for batch in group if batch]  # of a short batch there may be nothing for this process
+    together = Together.of(job.accelerator)
+    at_once = len(batches) == 1 and not together.several
+    sums = _Sums(job)
+    penalty = error = None
+    try:
+        for batch in batches:
+            sums.add(batch, at_once)
+        if together.several:
+            penalty = _penalty(job)
+    except Exception as failure:
+        if not together.several:
+            raise
+        error = failure
+    moving = job.built.moving()
+    if together.several:
+        sums.losses, sums.weights, some = together.counted(
+            sums.losses, sums.weights, moving, penalised=penalty is not None, error=error
+        )
+        if penalty is not None:  # once in all: the mean of what the processes say, each of which may see its share only
+            job.accelerator.backward(penalty * (sums.weights / together.size).to(penalty.dtype))
+        together.add_up(some)
+    if not at_once:
+        torch._foreach_div_([g for p in moving if (g := p.grad) is not None], sums.weights)
+    if not together.several and (penalty := _penalty(job)) is not None:
+        job.accelerator.backward(penalty)
+    loss = float(sums.losses / sums.weights)
+    if sums.given and not math.isfinite(loss):
+        must_be_finite(sums.given, float(sums.weights))
+    return loss
+
+
+class _Sums:
+    """Weighted losses and their weights, added up over batches, with their gradients."""
+
+    def __init__(self, job: Job) -> None:
+        import torch
+
+        self.job = job
+        self.given: list[tuple[Method, torch.Tensor]] = []
+        self.losses = self.weights = torch.zeros((), device=job.accelerator.device)
+
+    def add(self, batch: Batch, at_once: bool) -> None:
+        """Forward, weigh, backward. ``at_once``: the gradient of the mean, not of the sum."""
+        job = self.job
         with job.accelerator.autocast():
             outputs = job.task.outputs(job.built.model, batch)
         losses, weights = job.task.losses(outputs, batch)
@@ -275,28 +335,26 @@ def backward(job: Job, group: Iterable[Batch]) -> float:
             with asking("methods", method.name, "weigh_tokens"):
                 extra = method.weigh_tokens(losses, batch)
             if (usable := usable_weights(method, extra, losses)) is not None:
-                given.append((method, usable.detach()))
+                self.given.append((method, usable.detach()))
                 weights = weights * usable
         total = (losses * weights).sum()
         scale = weights.sum()
-        job.accelerator.backward(total / scale if len(batches) == 1 else total)
-        losses_sum = losses_sum + total.detach()
-        weights_sum = weights_sum + scale.detach()
-    if len(batches) > 1:
-        gradients = [g for p in job.built.moving() if (g := p.grad) is not None]
-        torch._foreach_div_(gradients, weights_sum)
+        job.accelerator.backward(total / scale if at_once else total)
+        self.losses = self.losses + total.detach()
+        self.weights = self.weights + scale.detach()
+
+
+def _penalty(job: Job) -> torch.Tensor | None:
+    """The sum of what methods add to the loss; None where none adds anything."""
+    import torch
+
     penalties = []
     for method in job.built.methods:
         with asking("methods", method.name, "penalty"):
             penalty = method.penalty(job.built.model)
         if (one := usable_penalty(method, penalty)) is not None:
             penalties.append(one)
-    if penalties:
-        job.accelerator.backward(torch.stack(penalties).sum())
-    loss = float(losses_sum / weights_sum)
-    if given and not math.isfinite(loss):
-        must_be_finite(given, float(weights_sum))
-    return loss
+    return torch.stack(penalties).sum() if penalties else None
 
 
 def clip(job: Job, optimizer: torch.optim.Optimizer) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from peft_lab.errors import BadOption, DataProblem, RunProblem, nearest
+from peft_lab.errors import BadOption, RunProblem, nearest
 from peft_lab.loading import OWN
 from peft_lab.present.style import shorten, words
 from peft_lab.recipe import Recipe, make_methods
@@ -112,10 +112,10 @@ def prepare(
     settings = recipe.training
     before = journal.record.get("hardware")  # of a run that goes on, in the precision it had
     accelerator = open_accelerator(settings_here(settings, before) if before else settings)
-    if accelerator.num_processes > 1:
-        raise DataProblem("one run over several processes is not built yet", "Train in one process")
     precision = precision_of(accelerator)
-    journal.update(hardware=describe_hardware(accelerator.device, precision))
+    journal.update(hardware=describe_hardware(accelerator.device, precision, accelerator.num_processes))
+    if before and (then := before.get("processes", 1)) != accelerator.num_processes:
+        journal.note(f"Gone on with in {accelerator.num_processes} processes, before in {then}: sums round otherwise")
     memory = PeakMemory(accelerator.device)
     progress.update(phase="reading data")
     data = load_data(recipe.data, host)
@@ -201,6 +201,7 @@ def prepare(
         progress=progress,
         memory=memory,
         books=books,
+        seed=recipe.seed,
     )
     rows = data.splits.get("validation", data.splits["train"])
     return Prepared(job, context, encoded, longest, rows.select(range(min(SAMPLE, len(rows)))), data.splits)

@@ -19,10 +19,12 @@ from peft_lab.training.answers import artifact_fault
 from peft_lab.training.checkpoint import CHECKPOINT
 from peft_lab.training.cost import give_back
 from peft_lab.training.evaluation import CONSTANT
+from peft_lab.training.following import follow
 from peft_lab.training.installed import must_be_installed
 from peft_lab.training.journal import FULL, Journal, claim, not_written, reopened, writing
 from peft_lab.training.preparing import Prepared, prepare
 from peft_lab.training.progress import Progress
+from peft_lab.training.together import Together, place
 from peft_lab.training.told import answers_artifact
 from pluggy_specs import Artifact, Method
 
@@ -69,6 +71,8 @@ def train(
         PeftLabError: what a person can put right.
     """
     must_be_installed()
+    if place():
+        follow(recipe, host, anyway=anyway)
     run = Run(claim(folder, recipe, forecast, name))
     try:
         with writing(run.id):
@@ -98,6 +102,8 @@ def resume(run: Run, host: Host, progress: Progress | None = None, *, anyway: bo
         RunProblem: nothing is left to do, it is being trained, or something changed.
     """
     must_be_installed()
+    if place():
+        follow(run.recipe, host, before=run.record, anyway=anyway)
     must_be_open(run)
     before = dict(run.record)
     with writing(run.id):
@@ -111,6 +117,8 @@ def must_be_open(run: Run) -> None:
     Raises:
         RunProblem: it is finished, or being trained.
     """
+    if place():  # of several processes the main one asks, and is the one that trains it
+        return
     if run.active:
         raise RunProblem(f"{run.id} is being trained now", f"Wait for it: %peft wait {run.id}")
     if run.status == "finished":
@@ -203,6 +211,9 @@ def _train(recipe: Recipe, host: Host, journal: Journal, progress: Progress, gua
     job.first = start.first
     progress.update(phase="training", **counts)
     journal.begun = True
+    together = Together.of(job.accelerator)
+    if together.several:
+        together.sent(journal.path / CHECKPOINT)
     give_back()  # what loading left behind would stand beside what training needs
     outcome = loop.fit(job)
 

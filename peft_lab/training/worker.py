@@ -20,6 +20,7 @@ from peft_lab.recipe import Recipe
 from peft_lab.run import RUN_JSON, Run
 from peft_lab.training.installed import must_be_installed
 from peft_lab.training.journal import claim, process, reopened, write_json, writing
+from peft_lab.training.together import processes
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -82,8 +83,10 @@ def must_be_seen_elsewhere(recipe: Recipe, host: Host) -> None:
     """Refuse a recipe that another process could not train.
 
     Raises:
-        BadOption: it needs something that was added in this process.
+        BadOption: it needs something that was added in this process, or several processes ask.
     """
+    if processes() > 1:
+        raise BadOption("several processes train one run, and none of them goes on in the background", "Leave out --bg")
     from peft_lab.host import Host as Fresh
 
     fresh = Fresh(warn=lambda line: None)
