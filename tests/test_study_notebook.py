@@ -185,6 +185,6 @@ def test_the_command_line_takes_a_file(tmp_path, monkeypatch, capsys, one_thread
     assert "study pilot: tiny on rows.csv, 3 of 3 rows finished" in out and "untrained" in out
     assert main([*runs, "studies"]) == 0 and "pilot" in capsys.readouterr().out
     assert main([*runs, "study", "wrong.yaml"]) == 2
-    assert "line 2 of wrong.yaml: seeds: 'none' is neither" in capsys.readouterr().err
+    assert "line 2 of wrong.yaml: seeds: 'none' is no seed" in capsys.readouterr().err
     assert main([*runs, "study", "absent.yaml"]) == 2
     assert "no study file 'absent.yaml'" in capsys.readouterr().err
