@@ -53,8 +53,8 @@ def measured(run: Run, host: Host, rows: Sequence[Row]) -> dict[str, Any]:
         rows: real texts, at least one.
 
     Returns:
-        ``unmerged`` and ``merged`` as plain data, ``merged`` None with ``why_not_merged``; how they were measured; and
-        the bytes that each model takes in memory.
+        ``unmerged`` and ``merged`` as plain data, ``merged`` None with ``why_not_merged``; how they were measured; the
+        bytes that each model takes in memory; and on a GPU the ``peak`` of its memory while texts were answered.
     """
     import torch
 
@@ -62,8 +62,12 @@ def measured(run: Run, host: Host, rows: Sequence[Row]) -> dict[str, Any]:
 
     rows = list(rows)
     restored = restore(run, host)
+    on_gpu = restored.place.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(restored.place.device)
     found: dict[str, Any] = {
         "unmerged": _times(restored, rows),
+        "peak": torch.cuda.max_memory_allocated(restored.place.device) if on_gpu else None,
         "model_bytes": model_bytes(restored.built.model),
         "merged": None,
         "merged_model_bytes": None,
