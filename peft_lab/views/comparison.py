@@ -15,6 +15,7 @@ from peft_lab.errors import BadOption, RunProblem
 from peft_lab.present.style import INK, PALETTE, bytes_, new_figure, score, seconds, share, shorten, tidy, words
 from peft_lab.views._hiding import hiding, left_out
 from peft_lab.views._studied import Seen, longest, look, names_of, said_budget, seen, split_of
+from peft_lab.views.end_labels import end_labels
 from peft_lab.views.labels import place_labels
 from pluggy_specs import Drawing, RunView, View
 
@@ -34,6 +35,8 @@ AXES = {
     "memory": _Axis("peak memory", "with {} of memory", bytes_, lambda c: c["peak_memory"]),
 }
 MOST_LABELS, MOST_NAMED = 12, 6
+MOST_BESIDE = 8
+"""Points with their names beside them; of more, names stand at the right with their markers, the best on top."""
 
 
 class Comparison(View):
@@ -96,8 +99,12 @@ class Comparison(View):
         for group in groups:
             _point(axes, group, looks[group.name].colour, looks[group.name].marker)
         axes.margins(0.14, 0.16)
+        points = [(g.cost, g.quality) for g in groups]
         bars = [(g.cost, min(g.qualities), max(g.qualities)) for g in groups if len(g.costs) > 1]
-        place_labels(axes, [(g.cost, g.quality) for g in groups], [g.name for g in groups], bars=bars)
+        if len(groups) > MOST_BESIDE:
+            end_labels(axes, points, [g.name for g in groups], [looks[g.name] for g in groups], leaders=False)
+        else:
+            place_labels(axes, points, [g.name for g in groups], bars=bars)
         best = max(groups, key=lambda g: g.quality)
         least = min(front, key=lambda g: g.cost)
         over = f" over {same} seeds" if same > 1 else ""

@@ -15,11 +15,18 @@ MARK, TEXT = 1.045, 1.06
 
 
 def end_labels(
-    axes: Any, ends: Sequence[tuple[float, float]], names: Sequence[str], looks: Sequence[Look], size: float = 9
+    axes: Any,
+    ends: Sequence[tuple[float, float]],
+    names: Sequence[str],
+    looks: Sequence[Look],
+    size: float = 9,
+    *,
+    leaders: bool = True,
 ) -> None:
     """Write each name right of the axes at the height of its line's last point, moved apart, a thin line to each.
 
-    The marker of the line stands beside its name. Call it last: it settles the limits of the axes.
+    The marker of the line stands beside its name. Call it last: it settles the limits of the axes. Without ``leaders``
+    the marker alone tells which is which: for points all over the axes, between which lines would cross.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -34,22 +41,23 @@ def end_labels(
     low, top = axes.get_ylim()
     places = spread([(y - low) / (top - low) for _, y in ends], GAP * size / high)
     for end, place, name, look in zip(ends, places, names, looks, strict=True):
-        axes.annotate(
-            "",
-            end,
-            (MARK, place),
-            xycoords="data",
-            textcoords="axes fraction",
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": look.colour,
-                "linewidth": 0.8,
-                "linestyle": ":",
-                "shrinkA": 4,
-                "shrinkB": 5,
-            },
-        )
+        if leaders:
+            axes.annotate(
+                "",
+                end,
+                (MARK, place),
+                xycoords="data",
+                textcoords="axes fraction",
+                annotation_clip=False,
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": look.colour,
+                    "linewidth": 0.8,
+                    "linestyle": ":",
+                    "shrinkA": 4,
+                    "shrinkB": 5,
+                },
+            )
         axes.plot(
             [MARK], [place], look.marker, color=look.colour, markersize=6, transform=axes.transAxes, clip_on=False
         )
