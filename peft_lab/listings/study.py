@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from peft_lab.host import Host
 
 MOST_ERRORS = 12
-EVIDENCE, TABLES = "peft_lab.evidence", "peft_lab.listings.evidence"
 
 
 @dataclass(frozen=True)
@@ -160,14 +158,13 @@ def _spread(rows: Sequence[Row], split: str) -> str:
 
 
 def _evidence(rows: StudyRows, against: str | None) -> list[Any]:
-    """The table with the test, where what computes it is installed."""
-    if importlib.util.find_spec(TABLES) is None:
-        return []
-    evidence, tables = importlib.import_module(EVIDENCE), importlib.import_module(TABLES)
+    """The table with the test; nothing where no run has the score."""
+    from peft_lab.evidence import comparisons, summarise
+    from peft_lab.listings.evidence import study_table
+
     try:
-        summary = evidence.summarise(rows)
-        return [tables.study_table(rows, summary, evidence.comparisons(rows, against=against))]
-    except RunProblem:  # no run has the score
+        return [study_table(rows, summarise(rows), comparisons(rows, against=against))]
+    except RunProblem:
         return []
 
 
