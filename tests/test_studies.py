@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -306,8 +307,8 @@ def test_a_study_is_carried_out_by_one_process(lab):
 SCRIPT = """
 import sys
 from peft_lab.lab import Lab
-Lab(sys.argv[1]).study("pilot", model=sys.argv[2], data=sys.argv[3], methods=["bitfit", "lora"], examples=[24, "all"],
-    seeds=2, sweep={"learning_rate": [1e-3, 1e-2]}, epochs=6, batch_size=8, device="cpu", precision="fp32")
+Lab(sys.argv[1]).study("pilot", model=sys.argv[2], data=sys.argv[3], methods=["bitfit"], examples=[24, "all"],
+    seeds=2, sweep={"learning_rate": [1e-3, 1e-2]}, epochs=8, batch_size=8, device="cpu", precision="fp32")
 """
 
 
@@ -320,41 +321,37 @@ def ground(tmp_path_factory):
     return model, data
 
 
-def carry_out(runs, ground, seconds=None):
-    """A study in a process of its own, killed after so many seconds; whether it came through."""
+def carry_out(runs, ground, kill_at=None):
+    """A study in a process of its own, killed a moment after so many cells were begun; whether it came through."""
     child = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(runs), *map(str, ground)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    try:
-        _, said = child.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.kill(child.pid, signal.SIGKILL)
-        child.communicate()
-        return False
+    while kill_at is not None and child.poll() is None:
+        if len(trained_cells(runs)) >= kill_at:
+            time.sleep(random.Random(kill_at).uniform(0, 0.4))
+            os.kill(child.pid, signal.SIGKILL)
+            child.communicate()
+            return False
+        time.sleep(0.01)
+    _, said = child.communicate()
     assert child.returncode == 0, said.decode()
     return True
 
 
 def trained_cells(runs):
-    return {p.name: Run(p) for p in (runs / "studies" / "cells").glob("[!.]*")}
+    return {p.parent.name: Run(p.parent) for p in (runs / "studies" / "cells").glob("[!.]*/run.json")}
 
 
 @pytest.mark.slow
 def test_killed_three_times_a_study_ends_as_one_left_alone(ground, tmp_path):
     assert carry_out(tmp_path / "alone", ground)
-    rows = rows_of(find_study(tmp_path / "alone"))
-    expected = table(rows)
-    spent = sum(row.cost["seconds"] + row.cost["load_seconds"] + row.cost["eval_seconds"] for row in rows.rows)
-    kills, runs = 0, tmp_path / "killed"
-    while kills < 3:
-        # Behind the seconds that importing takes, where something is being trained.
-        if carry_out(runs, ground, seconds=5 + spent * 0.3 * (kills + 1) / 3):
-            break
-        kills += 1
-        for path in (runs / "studies" / "cells").glob("[!.]*"):
-            Run(path).readable()
-    carry_out(runs, ground)
-    assert kills >= 2, "it was over before it could be killed"
+    expected = table(rows_of(find_study(tmp_path / "alone")))
+    runs = tmp_path / "killed"
+    for begun in (2, 6, 11):
+        assert not carry_out(runs, ground, begun), "it was over before it could be killed"
+        for run in trained_cells(runs).values():
+            run.readable()
+    assert carry_out(runs, ground)
     found = find_study(runs)
     assert table(rows_of(found)) == expected
     alone, killed = trained_cells(tmp_path / "alone"), trained_cells(runs)
