@@ -150,13 +150,14 @@ def test_the_forecast_says_what_is_left(done):
 
 
 def test_a_forecast_is_near_what_comes(lab):
-    ahead = lab.study("forecast", **SMALL)
-    lab.study("pilot", **SMALL)
+    asked = {**SMALL, "seeds": 1}
+    ahead = lab.study("forecast", **asked)
+    lab.study("pilot", **asked)
     engine = lab._engine(find_study(lab.folder).plan, "pilot", False)
     engine.foretell()
     seconds = [engine.expected.seconds(cell) for cell in engine.grid.cells()]
     assert all(second is not None and second > 0 for second in seconds)
-    assert "study-1: 10 cells, 0 finished, 10 to do" in ahead.title
+    assert "study-1: 5 cells, 0 finished, 5 to do" in ahead.title
 
 
 # --- failures are rows ------------------------------------------------------------------------------------------------
@@ -382,13 +383,25 @@ def test_large_weights_are_let_go_once_scores_are_there(lab, monkeypatch):
         lab.predict(str(full.path), "the red ship")
 
 
-@pytest.mark.parametrize(("keep", "left"), [("none", 0), ("all", 8), ("best", 3)])
-def test_keep(lab, keep, left):
-    sweep = {"learning_rate": [1e-3, 1e-2]}
-    lab.study("pilot", methods=["bitfit"], seeds=2, keep=keep, sweep=sweep, **QUICK)
-    there = [path for path in cells_of(lab) if (path / WEIGHTS).is_file()]
-    assert len(cells_of(lab)) == 2 + 2 * 3
-    assert len(there) == left
+def test_whose_weights_are_kept(lab):
+    def kept(keep):
+        lab.study("pilot", methods=["bitfit"], seeds=2, keep=keep, sweep={"learning_rate": [1e-3, 1e-2]}, **QUICK)
+        return [path for path in cells_of(lab) if (path / WEIGHTS).is_file()]
+
+    assert len(kept("all")) == len(cells_of(lab)) == 2 + 2 * 3
+    rows = rows_of(find_study(lab.folder)).rows
+    best = {
+        m: max((r for r in rows if r.method == m), key=lambda r: r.validation["accuracy"]) for m in ("bitfit", "head")
+    }
+    left = kept("best")
+    assert len(left) == 3, "the best seed of each method, and none whose learning rate lost"
+    scores = {m: [r for r in rows if r.method == m and Path(r.path) in left] for m in best}
+    assert all(found[0].validation["accuracy"] == best[m].validation["accuracy"] for m, found in scores.items())
+
+
+def test_no_weights_are_kept_where_that_is_asked_for(lab):
+    rows = lab.study("pilot", methods=["head"], seeds=1, keep="none", **QUICK).rows.rows
+    assert not [row for row in rows if (Path(row.path) / WEIGHTS).exists()] and len(rows) == 2
 
 
 # --- elsewhere --------------------------------------------------------------------------------------------------------
