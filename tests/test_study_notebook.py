@@ -108,7 +108,7 @@ def test_what_is_not_understood_on_a_line(shell):
 
 
 def test_an_interrupt_keeps_what_is_there_and_the_cell_goes_on(shell, capsys):
-    cell = f"%%peft study pilot\nmodel: tiny\ndata: tiny\nmethods: bitfit\nexamples: [20, all]\nseeds: 3\n{BODY}"
+    cell = f"%%peft study pilot\nmodel: tiny\ndata: tiny\nmethods: bitfit\nexamples: [20, all]\nseeds: 2\n{BODY}"
     handler = signal.getsignal(signal.SIGINT)
 
     def interrupt():
@@ -125,7 +125,7 @@ def test_an_interrupt_keeps_what_is_there_and_the_cell_goes_on(shell, capsys):
     threading.Thread(target=interrupt, daemon=True).start()
     stopped = run(shell, cell)
     assert isinstance(stopped, StudyStopped) and signal.getsignal(signal.SIGINT) == handler
-    assert re.match(r"The study pilot was stopped: \d of 15 cells are finished", stopped.lines[0])
+    assert re.match(r"The study pilot was stopped: \d of 10 cells are finished", stopped.lines[0])
     assert "%peft study resume pilot" in stopped.lines[1]
     whole = run(shell, cell)
     assert {row.status for row in whole.rows.rows} == {FINISHED}
@@ -145,7 +145,7 @@ def test_the_live_display_keeps_its_height_and_ends_as_nothing(tmp_path, monkeyp
     monkeypatch.setattr("IPython.display.display", lambda bundle, **how: handle.update(bundle, raw=True) or handle)
     monkeypatch.setattr(study_watching, "HTML_EVERY", 0.0)
     lab.watch_study = lambda progress, work: study_watching.watch_study(progress, work, study_watching.InNotebook())
-    lab.study("pilot", methods=["bitfit"], examples=[20, "all"], seeds=2, epochs=1, batch_size=8, device="cpu")
+    lab.study("pilot", methods=["bitfit"], examples=[20, "all"], seeds=1, epochs=1, batch_size=8, device="cpu")
     pages = [bundle["text/html"] for bundle in handle.shown if "text/html" in bundle]
     heights = {re.search(r"height:(\d+)px", page)[1] for page in pages}
     assert len(pages) >= 3 and len(heights) == 1
