@@ -106,7 +106,7 @@ def coverage_of_two_levels(studies, seeds, texts, seed=0):
 
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks evidence")
-    parser.add_argument("--studies", type=int, default=1000)
+    parser.add_argument("--studies", type=int, default=600)
     parser.add_argument("--dry", action="store_true", help="write no record")
     a = parser.parse_args(argv)
     started = time.perf_counter()
@@ -127,7 +127,7 @@ def main(argv: list[str]) -> None:
         nulls.append({**how, "studies": a.studies, "alarms": false_alarms(a.studies, **how)})
         print(nulls[-1], flush=True)
     power = []
-    for methods, sizes, seeds in ((2, 1, 5), (2, 4, 3), (2, 4, 5), (7, 4, 5), (7, 4, 10)):
+    for methods, sizes, seeds in ((2, 1, 5), (2, 4, 3), (2, 4, 5), (7, 4, 5), (7, 4, 8)):
         for effect in (0.005, 0.01, 0.02, 0.04):
             how = {"methods": methods, "sizes": sizes, "seeds": seeds}
             few = max(100, a.studies // 5)
