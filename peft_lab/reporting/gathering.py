@@ -19,7 +19,7 @@ from peft_lab.recipe import Recipe, checked
 from peft_lab.reporting.answering import recommended
 from peft_lab.reporting.judged import risks_of
 from peft_lab.reporting.material import BETTER, NOT_SHOWN, WORSE, Contrast, Drawn, Material, Pair, Record
-from peft_lab.rows import FAILED, FINISHED, RUNNING, STOPPED, Row, StudyRows
+from peft_lab.rows import FAILED, FINISHED, RUNNING, STOPPED, UNTRAINED, Row, StudyRows
 from peft_lab.run import Run
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _drawn_runs(material: Material, what: str) -> list[Run]:
         return [run] if run is not None and "test-answers" in run.artifacts else []
     rows = material.finished if material.kind == "study" else list(material.rows.rows)
     if what == "cost" and material.kind == "study" and material.scored:
-        rows = [row for row in rows if (row.examples, row.budget) == material.place]
+        rows = [r for r in rows if (r.examples, r.budget) == material.place and r.method != UNTRAINED]
     return [run for row in rows if (run := _run_at(row.path)) is not None]
 
 

@@ -57,8 +57,9 @@ def figures(material: Material, say: Language) -> str:
     for number, drawn in enumerate(material.figures, 1):
         caption = say("figure.caption", number=number, text=say(f"figure.{drawn.what}"))
         picture = image(drawn.png, drawn.alt, drawn.width)
-        parts.append(f"<figure>{picture}<figcaption>{rich(caption)} {rich(say('figure.terms'))}</figcaption></figure>")
-    return section("figures", say("figures.title"), *parts)
+        parts.append(f"<figure>{picture}<figcaption>{rich(caption)}</figcaption></figure>")
+    terms = paragraph(say("figure.terms"), "small") if parts else ""
+    return section("figures", say("figures.title"), terms, *parts)
 
 
 def scores(material: Material, say: Language) -> str:
