@@ -105,6 +105,7 @@ def test_what_is_not_understood_on_a_line(shell):
     assert "study has no --sed" in line(shell, "%peft study --methods bitfit --sed 3")
     help_text = str(run(shell, "%peft study --help"))
     assert "--examples" in help_text and "--epochs" in help_text and "--seed " not in help_text
+    assert "change-map" not in help_text, "it draws no view"
 
 
 def test_an_interrupt_keeps_what_is_there_and_the_cell_goes_on(shell, capsys):
