@@ -187,7 +187,7 @@ def test_the_page_of_a_study_needs_nothing_but_itself(pilot, code):
     tree = parsed(page)
     assert tree.get("lang") == code
     assert len(page.encode()) < 2_000_000
-    assert [element.tag for element in tree.iter("h1", "h2")] == ["h1", *["h2"] * 10]
+    assert [element.tag for element in tree.iter() if element.tag in ("h1", "h2")] == ["h1", *["h2"] * 10]
     pictures = list(tree.iter("img"))
     assert pictures and all(len(img.get("alt")) > 20 for img in pictures)
 
@@ -212,7 +212,7 @@ def texts(code: str):
 
 def test_failures_and_missing_cells_are_told(pilot):
     said = text_of(report(pilot))
-    assert "2 of 86 trainings failed" in said and "1 of 86 trainings have not ended" in said
+    assert "2 of 95 trainings failed" in said and "1 of 95 trainings have not ended" in said
     assert said.count("out of memory: 3.1 GB are needed, 1.2 GB are free") == 2
     assert "3 (2 failed)" in said and "4 (1 missing)" in said
 
@@ -272,7 +272,7 @@ def said(made, code: str = "en") -> str:
 
 def test_a_clear_winner(tmp_path, host):
     made = material(tmp_path, host, methods=("lora", "bitfit", "sparse+anchor"), sizes=(1000,), seeds=6, noise=0.002)
-    assert "lora did best: accuracy (test) 0.89" in said(made)
+    assert "lora did best: accuracy (test) 0.888" in said(made)
     assert "ahead of all 2 other methods by more than chance explains" in said(made)
     assert "Compared with output layer only (head), lora gains" in said(made)
     assert recommended(made) == "lora"

@@ -71,7 +71,9 @@ caption{text-align:left;padding:0 0 .4rem}
 th,td{padding:.38rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
 thead th{border-bottom:2px solid var(--line);font-size:.82rem;line-height:1.35;vertical-align:bottom;font-weight:600}
 thead th.n,thead th.t{white-space:normal}
+th,td{min-width:3.6rem}
 tbody th{font-weight:600;min-width:6.5rem}
+td:last-child:not(.n){min-width:7rem}
 td blockquote{min-width:13rem}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .t{white-space:nowrap}
@@ -90,7 +92,7 @@ dl.terms dt{font-weight:600;margin-top:.6rem}
 dl.terms dd{margin:.1rem 0 0;max-width:46rem}
 blockquote{margin:0;white-space:pre-wrap}
 svg{display:block;color:var(--accent);margin-top:.35rem}
-td .small{display:block}
+td .small{display:block;white-space:nowrap}
 a{color:var(--accent)}
 @media (max-width:36rem){main{padding:1rem .9rem 3rem}h1{font-size:1.4rem}.answer .kicker+p{font-size:1.08rem}
 body{font-size:15px}}

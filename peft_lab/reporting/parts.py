@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from peft_lab.present.style import esc, plain
 
 CODE = re.compile(r"`([^`]+)`")
+PERCENT = re.compile(r"(?<=\d) %(?!\w)")
+"""A number keeps its sign on its line."""
 TEXT, NUMBER, SHORT = "", "n", "t"
 """Columns: of words, of numbers, of words that stay on one line."""
 
@@ -22,7 +24,9 @@ class Made:
 
 def rich(text: str | Made) -> str:
     """A sentence, with what stands between backticks as code."""
-    return text.html if isinstance(text, Made) else CODE.sub(r"<code>\1</code>", esc(text))
+    if isinstance(text, Made):
+        return text.html
+    return CODE.sub(r"<code>\1</code>", PERCENT.sub("\u00a0%", esc(text)))
 
 
 def section(name: str, title: str, *parts: str) -> str:

@@ -147,7 +147,7 @@ TEXTS = {
     "seeds.lost": " ({what})",
     "range.label": "{score}, range {range}",
     "verdict.best": "highest mean",
-    "verdict.baseline": "to be compared with",
+    "verdict.baseline": "for comparison",
     "verdict.better": "better",
     "verdict.worse": "worse",
     "verdict.none": "no difference shown",
@@ -156,7 +156,7 @@ TEXTS = {
     # figures
     "figures.title": "Figures",
     "figure.caption": "Figure {number}. {text}",
-    "figure.data": "How the score grows with the number of training texts. Where a line has become flat, more texts bring little. The band is the spread over repetitions.",
+    "figure.data": "How the score grows with the number of training texts. Where a line has become flat, more texts bring little. Bars show the spread over repetitions.",
     "figure.time": "How the score grows with the time of training.",
     "figure.cost": "Score against what a method costs. What lies further up is better, what lies further left is cheaper; nothing beats the points on the line in both.",
     "figure.training": "How training went: the error on training texts (loss) falls, the score on validation texts rises. The ring marks the state that was kept.",
