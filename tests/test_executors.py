@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -15,7 +16,9 @@ import psutil
 import pytest
 
 from peft_lab.errors import BadOption
+from peft_lab.host import Host
 from peft_lab.run import Run
+from peft_lab.study.choosing import executor_of
 from peft_lab.study.places import machine
 from peft_lab.study.places.here import Here
 from peft_lab.study.places.processes import Processes
@@ -189,3 +192,15 @@ def test_a_training_on_processes_is_the_one_here_though_its_process_was_killed(t
         assert one.metrics == other.metrics
         assert tensors(one) == tensors(other)
     assert Run(found["c0"]["path"]).record["resumed"] and not Run(found["c1"]["path"]).record["resumed"]
+
+
+def test_the_batch_job_of_the_page_is_a_script(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "executors.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"<!-- file: study.sbatch -->\n```bash\n(.*?)```", page, flags=re.S)
+    (tmp_path / "study.sbatch").write_text(script)
+    subprocess.run(["bash", "-n", str(tmp_path / "study.sbatch")], check=True)
+    (asked,) = re.findall(r'^peft-lab study \S+ --on "(.*)"$', script, flags=re.M)
+    host = Host(entry_points=False)
+    executor = executor_of(host, asked)
+    assert (executor.name, executor.options.address) == ("ray", "auto")
+    assert executor_of(host, "ray://head:10001").options.address == "ray://head:10001"

@@ -17,6 +17,8 @@ LOCAL: Mapping[str, str] = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
 
+TRIES = 3
+
 
 @contextmanager
 def connected(address: str, processors: int) -> Iterator[Any]:
@@ -60,15 +62,16 @@ def _connect(ray: Any, address: str, processors: int) -> None:
 
 
 def _begin(ray: Any, **settings: Any) -> None:
-    """Begin a Ray of this machine, a second time where a busy machine was too slow for Ray's patience."""
+    """Begin a Ray of this machine; again where a busy machine was too slow for Ray's patience, which cannot be set."""
     with _loopback():
-        try:
-            ray.init(**settings)
-        except Exception as error:
-            if "timed out" not in str(error):
-                raise
-            ray.shutdown()
-            ray.init(**settings)
+        for left in reversed(range(TRIES)):
+            try:
+                ray.init(**settings)
+                return
+            except Exception as error:
+                if "timed out" not in str(error) or not left:
+                    raise
+                ray.shutdown()
 
 
 @contextmanager

@@ -62,7 +62,8 @@ def moved(run: Path, paths: Mapping[str, str]) -> None:
         other = replaced(text, paths)
         if file.name == RUN_JSON:
             record = json.loads(other) | {"recipe": renamed(json.loads(text)["recipe"], paths)}
-            record["fingerprints"]["recipe"] = Recipe.read(record["recipe"]).fingerprint
+            if record["recipe"]:
+                record["fingerprints"]["recipe"] = Recipe.read(record["recipe"]).fingerprint
             other = json.dumps(record, ensure_ascii=False, indent=1)
         if other != text:
             file.write_text(other, encoding="utf-8")
