@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from peft_lab.evidence import Area, Cell, Comparison, Enough, McNemar, Summary, area_under_curve, smallest_enough
 from peft_lab.evidence.summary import Place, budget_order
-from peft_lab.listings import evidence_texts as texts
 from peft_lab.listings.evidence_notes import LONGEST_NAME, notes, p_value, percent, said_budget, said_p
 from peft_lab.present.style import DASH, count, score, seconds, share, shorten, words
 from peft_lab.present.table import Table
 from peft_lab.rows import StudyRows
+from peft_lab.texts import evidence as texts
 
 
 def study_table(rows: StudyRows, summary: Summary, comparisons: Sequence[Comparison]) -> Table:
@@ -62,7 +62,7 @@ def comparisons_table(summary: Summary, comparisons: Sequence[Comparison]) -> Ta
             signed(c.difference),
             between(c.t_low, c.t_high),
             between(c.low, c.high),
-            f"{c.above} of {c.seeds}",
+            texts.SEEDS_ABOVE.format(above=c.above, seeds=c.seeds),
             p_value(c.permutation_p),
             p_value(c.t_p),
             p_value(c.corrected_p),
@@ -87,11 +87,10 @@ def two_runs_table(a: str, b: str, found: McNemar) -> Table:
         [texts.RIGHT.format(a=a), found.both, found.only_a],
         [texts.WRONG.format(a=a), found.only_b, found.neither],
     ]
-    note = texts.MCNEMAR_NOTE.format(
+    note = (texts.MCNEMAR_NOTE_FEWER if found.difference < 0 else texts.MCNEMAR_NOTE).format(
         verdict=texts.VERDICT_OF_RUNS[found.verdict].format(a=a, b=b),
         a=a,
         difference=f"{100 * abs(found.difference):.1f}",
-        more=texts.LESS if found.difference < 0 else texts.MORE,
         low=_points(found.low),
         high=_points(found.high),
         p=said_p(found.p),
@@ -115,7 +114,7 @@ def signed(value: float) -> str:
 
 def between(low: float, high: float) -> str:
     """The two ends of an interval."""
-    return DASH if math.isnan(low) or math.isnan(high) else f"{signed(low)} to {signed(high)}"
+    return DASH if math.isnan(low) or math.isnan(high) else texts.RANGE.format(low=signed(low), high=signed(high))
 
 
 def _in_order(summary: Summary) -> list[str]:
@@ -192,4 +191,5 @@ def _rate(cells: dict[int, Cell]) -> str:
     rates = sorted({rate for cell in cells.values() for rate in cell.learning_rates})
     if not rates:
         return DASH
-    return f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
+    first, last = f"{rates[0]:g}", f"{rates[-1]:g}"
+    return first if len(rates) == 1 else texts.RANGE.format(low=first, high=last)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from peft_lab.evidence import Cell, Comparison, Summary, smallest_enough
 from peft_lab.evidence.comparing import NO_TEST, T_ALONE
 from peft_lab.evidence.signs import least_p
-from peft_lab.listings import evidence_texts as texts
 from peft_lab.present.style import DASH, score, seconds, shorten
 from peft_lab.rows import StudyRows
+from peft_lab.texts import evidence as texts
 
 LONGEST_NAME = 32
 MOST_NAMED = 6
@@ -48,7 +48,7 @@ def tested(comparisons: Sequence[Comparison], methods_compared: int) -> Iterator
         return
     best = shorten(tried[0].against, LONGEST_NAME)
     alike = [c for c in comparisons if not c.differs]
-    yield f"{''.join(_alike(best, alike))}." if alike else texts.NONE_ALIKE.format(best=best)
+    yield _alike(best, alike) if alike else texts.NONE_ALIKE.format(best=best)
     if ahead := [c for c in alike if c.corrected_p <= c.level]:
         methods = ", ".join(shorten(c.method if c.difference > 0 else c.against, LONGEST_NAME) for c in ahead)
         yield texts.HELD_BACK.format(methods=methods)
@@ -66,16 +66,17 @@ def tested(comparisons: Sequence[Comparison], methods_compared: int) -> Iterator
     yield texts.TESTED.format(best=best, what=what, tests=how, family=said, level=percent(weakest.level))
 
 
-def _alike(best: str, alike: Sequence[Comparison]) -> Iterator[str]:
-    yield texts.ALIKE.format(best=best, methods=", ".join(shorten(c.method, LONGEST_NAME) for c in alike))
-    unseen = [c.detectable for c in alike if not math.isnan(c.detectable)]
-    if unseen:
-        yield texts.UNSEEN.format(smallest=score(max(unseen)))
-        widest = max((c for c in alike if not math.isnan(c.detectable)), key=lambda c: abs(c.difference))
-        name = shorten(widest.method, LONGEST_NAME)
-        if widest.corrected_p > widest.level and widest.difference:
-            needed = widest.seeds_to_show
-            yield texts.MORE_SEEDS.format(method=name, seeds=needed) if needed else texts.MANY_SEEDS.format(method=name)
+def _alike(best: str, alike: Sequence[Comparison]) -> str:
+    said = {"best": best, "methods": ", ".join(shorten(c.method, LONGEST_NAME) for c in alike)}
+    known = [c for c in alike if not math.isnan(c.detectable)]
+    if not known:
+        return texts.ALIKE.format(**said)
+    said["smallest"] = score(max(c.detectable for c in known))
+    widest = max(known, key=lambda c: abs(c.difference))
+    if not (widest.corrected_p > widest.level and widest.difference):
+        return texts.UNSEEN.format(**said)
+    needed, name = widest.seeds_to_show, shorten(widest.method, LONGEST_NAME)
+    return (texts.MORE_SEEDS if needed else texts.MANY_SEEDS).format(**said, method=name, seeds=needed)
 
 
 def p_value(p: float) -> str:
@@ -100,11 +101,11 @@ def said_budget(budget: float | None) -> str:
 
 
 def _failure(cell: Cell, budgets: bool) -> str:
-    runs = texts.RUNS[1] if cell.failed == 1 else texts.RUNS[2].format(count=cell.failed)
-    return texts.FAILURE.format(
+    said = (texts.FAILURE_WITHIN if budgets else texts.FAILURE).format(
+        cell.failed,
+        f"{cell.failed}",
         method=shorten(cell.method, LONGEST_NAME),
         rows=f"{cell.examples:,}",
-        budget=texts.WITHIN.format(budget=said_budget(cell.budget)) if budgets else "",
-        runs=runs,
-        error=f" ({shorten(cell.errors[0], 60)})" if cell.errors else "",
+        budget=said_budget(cell.budget),
     )
+    return texts.FAILURE_SAID.format(failure=said, error=shorten(cell.errors[0], 60)) if cell.errors else said

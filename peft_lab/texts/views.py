@@ -80,25 +80,35 @@ COSTS = {
     "seconds": "training time",
     "memory": "peak memory",
 }
-SPENT = {
-    "trainable": "training {cost} of all parameters",
-    "seconds": "in {cost}",
-    "memory": "with {cost} of memory",
-}
 COMPARISON_TITLE = "{metric} against {cost} · {data}"
-COMPARISON_METRIC = "{split} {metric}"
-DATA_AND = " and "
-"""Stands between names of data."""
-FRONT = "front: nothing cheaper is as good"
-SEVERAL_SEEDS = "several seeds: lowest, mean, highest"
-IS_BEST = "{recipe} is best: {split} {metric} {value}, {spent}."
-COSTS_LEAST = "{recipe} costs least: {value}, {spent}."
+COMPARISON_FRONT = "front: nothing cheaper is as good"
+SEVERAL_SEEDS, SEEDS_EACH = "several seeds: lowest, mean, highest", "{count} seeds each: lowest, mean, highest"
+IS_BEST = {
+    "trainable": "{recipe} is best: {score} {value}, training {cost} of all parameters.",
+    "seconds": "{recipe} is best: {score} {value}, in {cost}.",
+    "memory": "{recipe} is best: {score} {value}, with {cost} of memory.",
+}
+IS_BEST_OVER = {
+    "trainable": "{recipe} is best: {score} {value} over {count} seeds, training {cost} of all parameters.",
+    "seconds": "{recipe} is best: {score} {value} over {count} seeds, in {cost}.",
+    "memory": "{recipe} is best: {score} {value} over {count} seeds, with {cost} of memory.",
+}
+COSTS_LEAST = {
+    "trainable": "{recipe} costs least: {value}, training {cost} of all parameters.",
+    "seconds": "{recipe} costs least: {value}, in {cost}.",
+    "memory": "{recipe} costs least: {value}, with {cost} of memory.",
+}
 ON_THE_FRONT = "On the front: {recipes}."
-WITHOUT_RESULT = "Without a result: {runs}."
-OTHER_DATA = "These are different data ({data}), so the scores do not compare."
-SEEDS = "{recipe} ({count} seeds)"
-SETTING = "{name} {value}"
-RECIPE_OF_RUN = "{recipe} {run}"
+WITHOUT_RESULT_MORE = Counted(
+    "Without a result: {runs} and {count} other.", "Without a result: {runs} and {count} others."
+)
+SHOWN_WITH_ROWS = "Shown are runs with {rows} training rows (--examples shows others)."
+SHOWN_WITHIN = "Shown are runs with {budget} (--budget shows others)."
+SHOWN_WITH_ROWS_WITHIN = (
+    "Shown are runs with {rows} training rows (--examples shows others) and {budget} (--budget shows others)."
+)
+OF_ROWS = "{rows} rows"
+OF_SEEDS = "{recipe} ({count} seeds)"
 
 # --- gates -----------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from peft_lab.present.style import LINES, PALETTE, seconds, shorten
+from peft_lab.texts import study_views as texts
 from pluggy_specs import RunView
 
 MARKERS = "osD^vPX*<>dp"
@@ -17,6 +18,7 @@ AMOUNTS = ("limit", "subset_seed")
 """What says which training rows are used, of the settings of data."""
 RATE = "learning_rate"
 MOST_NAME = 30
+MOST_LACKING = 6
 UNTRAINED = "untrained"
 
 
@@ -82,10 +84,17 @@ def names_of(members: Sequence[Seen]) -> dict[str, str]:
         rivals = [settings[other] for other in settings if method[other] == method[key]]
         apart = [name for name, value in settings[key].items() if any(rival.get(name) != value for rival in rivals)]
         parts = [shorten(method[key], MOST_NAME)]
-        parts += [f"{n.rpartition('.')[2].replace('_', ' ')} {shorten(settings[key][n], 14)}" for n in apart[:2]]
+        parts += [_setting(name, settings[key][name]) for name in apart[:2]]
         names[key] = ", ".join(parts)
     repeated = {name for name in names.values() if list(names.values()).count(name) > 1}
-    return {key: f"{name} {first[key].run.id}" if name in repeated else name for key, name in names.items()}
+    return {
+        key: texts.OF_RUN.format(recipe=name, run=first[key].run.id) if name in repeated else name
+        for key, name in names.items()
+    }
+
+
+def _setting(name: str, value: Any) -> str:
+    return texts.SETTING.format(name=name.rpartition(".")[2].replace("_", " "), value=shorten(value, 14))
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:
@@ -110,20 +119,38 @@ def longest(budgets: Iterable[float | None]) -> float | None:
 
 def said_budget(budget: float | None) -> str:
     """``30 s``, or that there was none."""
-    return seconds(budget) if budget is not None else "no time budget"
+    return seconds(budget) if budget is not None else texts.NO_BUDGET
 
 
 def without_result(members: Sequence[Seen], names: Mapping[str, str], place: Callable[[Seen], str]) -> str:
     """A sentence about runs that have no result; empty where all have one."""
-    lacking: dict[str, int] = {}
+    lacking: dict[tuple[str, str], int] = {}
     for one in members:
         if one.score is None:
-            said = f"{names[one.key]} {place(one)}".strip()
-            lacking[said] = lacking.get(said, 0) + 1
+            where = names[one.key], place(one)
+            lacking[where] = lacking.get(where, 0) + 1
     if not lacking:
         return ""
-    told = ", ".join(f"{said} ({n} runs)" if n > 1 else said for said, n in list(lacking.items())[:6])
-    return f"Without a result: {told}{', and others' if len(lacking) > 6 else ''}."
+    told = ", ".join(
+        (texts.IN_PLACE_RUNS if n > 1 else texts.IN_PLACE).format(recipe=recipe, place=where, count=n)
+        for (recipe, where), n in list(lacking.items())[:MOST_LACKING]
+    )
+    said = texts.WITHOUT_RESULT_OTHERS if len(lacking) > MOST_LACKING else texts.WITHOUT_RESULT
+    return said.format(runs=told)
+
+
+def data_of(runs: Sequence[RunView]) -> str:
+    """The names of all data of these runs."""
+    said, *others = sorted({shorten(run.recipe.data.source, 24) for run in runs}) or [""]
+    for other in others:
+        said = texts.DATA_AND.format(one=said, other=other)
+    return said
+
+
+def other_data(runs: Sequence[RunView]) -> str:
+    """A sentence that says that scores are of different data; empty where they are not."""
+    several = len({run.recipe.data.source for run in runs}) > 1
+    return texts.OTHER_DATA.format(data=data_of(runs)) if several else ""
 
 
 def split_of(runs: Sequence[RunView], headline: str) -> str:

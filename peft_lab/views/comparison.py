@@ -12,27 +12,25 @@ from pydantic import Field
 
 import pluggy_specs
 from peft_lab.errors import BadOption, RunProblem
-from peft_lab.present.style import INK, PALETTE, bytes_, new_figure, score, seconds, share, shorten, tidy, words
+from peft_lab.present.style import INK, PALETTE, bytes_, new_figure, score, seconds, share, tidy, words
+from peft_lab.texts import study_views
+from peft_lab.texts import views as texts
 from peft_lab.views._hiding import hiding, left_out
-from peft_lab.views._studied import Seen, longest, look, names_of, said_budget, seen, split_of
+from peft_lab.views._studied import Seen, data_of, longest, look, names_of, other_data, said_budget, seen, split_of
 from peft_lab.views.end_labels import end_labels
 from peft_lab.views.labels import place_labels
 from pluggy_specs import Drawing, RunView, View
 
 
 class _Axis(NamedTuple):
-    title: str
-    phrase: str
     show: Callable[[float | None], str]
     read: Callable[[Mapping[str, Any]], float]
 
 
 AXES = {
-    "trainable": _Axis(
-        "share of parameters that trains", "training {} of all parameters", share, lambda c: c["trainable"] / c["total"]
-    ),
-    "seconds": _Axis("training time", "in {}", seconds, lambda c: c["seconds"]),
-    "memory": _Axis("peak memory", "with {} of memory", bytes_, lambda c: c["peak_memory"]),
+    "trainable": _Axis(share, lambda c: c["trainable"] / c["total"]),
+    "seconds": _Axis(seconds, lambda c: c["seconds"]),
+    "memory": _Axis(bytes_, lambda c: c["peak_memory"]),
 }
 MOST_LABELS, MOST_NAMED = 12, 6
 MOST_BESIDE = 8
@@ -65,32 +63,33 @@ class Comparison(View):
         without = left_out(self.options.hide, runs)
         headline = runs[0].headline if runs else "accuracy"
         split = split_of(runs, headline)
-        axis = AXES[self.options.against]
+        against = self.options.against
+        axis, cost = AXES[against], texts.COSTS[against]
         trained = [one for one in seen(runs, split, headline) if not one.untrained]
         members, narrowed = _fitting(trained, self.options.budget, self.options.examples)
         every, lacking = _groups(members, axis.read)
         groups = [left for group in every if (left := group.without(self.options.hide))]
         if not groups:
-            raise RunProblem(f"no run has a {split} {headline} and a {axis.title} to compare", "See %peft runs")
-        front, data = _front(groups), " and ".join(sorted({shorten(run.recipe.data.source, 24) for run in runs}))
+            raise RunProblem(f"no run has a {split} {headline} and a {cost} to compare", "See %peft runs")
+        front, name = _front(groups), study_views.SCORE_OF.format(split=split, metric=words(headline))
         figure = new_figure(7.6, 4.4)
         axes = tidy(
             figure.add_subplot(),
-            f"{words(headline).capitalize()} against {axis.title} · {data}",
-            axis.title,
-            f"{split} {words(headline)}",
+            texts.COMPARISON_TITLE.format(metric=words(headline).capitalize(), cost=cost, data=data_of(runs)),
+            cost,
+            name,
         )
-        if self.options.against == "trainable":
+        if against == "trainable":
             axes.set_xscale("log")
         axes.xaxis.set_major_formatter(
             lambda value, _: re.sub(r"\.?0+ ", " ", t) if "." in (t := axis.show(value)) else t
         )
         line = axes.plot([g.cost for g in front], [g.quality for g in front], color=PALETTE["grey"], zorder=1)
-        line[0].set_label("front: nothing cheaper is as good")
+        line[0].set_label(texts.COMPARISON_FRONT)
         same = len(every[0].ids) if len({len(group.ids) for group in every}) == 1 else 0
         if any(len(g.costs) > 1 for g in groups):
-            seeds = f"{same} seeds each" if same else "several seeds"
-            axes.plot([], [], "|", color=PALETTE["grey"], markersize=12, label=f"{seeds}: lowest, mean, highest")
+            seeds = texts.SEEDS_EACH.format(count=same) if same else texts.SEVERAL_SEEDS
+            axes.plot([], [], "|", color=PALETTE["grey"], markersize=12, label=seeds)
         figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9, labelcolor=INK)
         looks = {group.name: look(at) for at, group in enumerate(every)}
         for group in every:  # unseen, so that the axes hold all
@@ -107,20 +106,15 @@ class Comparison(View):
             place_labels(axes, points, [g.name for g in groups], bars=bars)
         best = max(groups, key=lambda g: g.quality)
         least = min(front, key=lambda g: g.cost)
-        over = f" over {same} seeds" if same > 1 else ""
-        alt = f"{best.name} is best: {split} {words(headline)} {score(best.quality)}{over}, {_spent(axis, best)}."
-        if least is not best:
-            alt += f" {least.name} costs least: {score(least.quality)}, {_spent(axis, least)}."
-        alt += f" On the front: {', '.join(g.name for g in front)}."
-        alt += f" {without}".rstrip()
-        if narrowed:
-            alt += f" {narrowed}"
-        if unfinished := [one.run.id for one in lacking if one.run.id not in self.options.hide]:
-            more = f" and {len(unfinished) - MOST_NAMED} others" if len(unfinished) > MOST_NAMED else ""
-            alt += f" Without a result: {', '.join(unfinished[:MOST_NAMED])}{more}."
-        if len({run.recipe.data.source for run in runs}) > 1:
-            alt += f" These are different data ({data}), so the scores do not compare."
-        return Drawing(alt, figure)
+        said = [(texts.IS_BEST_OVER if same > 1 else texts.IS_BEST)[against], texts.COSTS_LEAST[against]]
+        about = [
+            {"recipe": g.name, "score": name, "value": score(g.quality), "count": same, "cost": axis.show(g.cost)}
+            for g in (best, least)
+        ]
+        alt = [one.format(**facts) for one, facts in zip(said, about, strict=True)][: 1 if least is best else 2]
+        alt += [texts.ON_THE_FRONT.format(recipes=", ".join(g.name for g in front)), without, narrowed]
+        alt += [_unfinished([one.run.id for one in lacking if one.run.id not in self.options.hide]), other_data(runs)]
+        return Drawing(" ".join(filter(None, alt)), figure)
 
 
 @dataclass(frozen=True)
@@ -179,10 +173,11 @@ def _names(members: Mapping[tuple[str, tuple[int, float | None]], list[Seen]]) -
     for (key, (examples, budget)), own in members.items():
         places = {place for other, place in members if methods[other] == methods[key]}
         parts = [methods[key]]
-        parts += [f"{examples:,} rows"] if len({size for size, _ in places}) > 1 else []
+        parts += [texts.OF_ROWS.format(rows=f"{examples:,}")] if len({size for size, _ in places}) > 1 else []
         parts += [said_budget(budget)] if len({limit for _, limit in places}) > 1 else []
-        seeds = f" ({len(own)} seeds)" if len(own) > 1 and len(counts) > 1 else ""
-        names[key, (examples, budget)] = ", ".join(parts) + seeds
+        name = ", ".join(parts)
+        several = len(own) > 1 and len(counts) > 1
+        names[key, (examples, budget)] = texts.OF_SEEDS.format(recipe=name, count=len(own)) if several else name
     return names
 
 
@@ -196,29 +191,32 @@ def _fitting(members: Sequence[Seen], budget: float, examples: int) -> tuple[lis
     """
     kept = list(members)
     if examples:
-        kept = _chosen(kept, lambda one: one.examples == examples, "examples", f"{examples:,} training rows")
+        none = BadOption(f"no run has {examples:,} training rows", "Look at %peft runs", "examples")
+        kept = _chosen(kept, lambda one: one.examples == examples, none)
     if budget:
-        kept = _chosen(kept, lambda one: one.budget == budget, "budget", f"a budget of {budget:g} s")
-    said = []
+        none = BadOption(f"no run has a budget of {budget:g} s", "Look at %peft runs", "budget")
+        kept = _chosen(kept, lambda one: one.budget == budget, none)
+    rows = time = ""
     if not examples and _too_many(kept):
         most = max(one.examples for one in kept)
         kept = [one for one in kept if one.examples == most]
-        said.append(f"{most:,} training rows (--examples shows others)")
+        rows = f"{most:,}"
     if not budget and _too_many(kept):
         longer = longest(one.budget for one in kept)
         kept = [one for one in kept if one.budget == longer]
-        said.append(f"{said_budget(longer)} (--budget shows others)")
-    return kept, f"Shown are runs with {' and '.join(said)}." if said else ""
+        time = said_budget(longer)
+    said = texts.SHOWN_WITH_ROWS_WITHIN if rows and time else texts.SHOWN_WITH_ROWS if rows else texts.SHOWN_WITHIN
+    return kept, said.format(rows=rows, budget=time) if rows or time else ""
 
 
 def _too_many(members: Sequence[Seen]) -> bool:
     return len({(one.key, one.place) for one in members if one.score is not None}) > MOST_LABELS
 
 
-def _chosen(members: Sequence[Seen], wanted: Callable[[Seen], bool], option: str, said: str) -> list[Seen]:
+def _chosen(members: Sequence[Seen], wanted: Callable[[Seen], bool], none: BadOption) -> list[Seen]:
     kept = [one for one in members if wanted(one)]
     if not kept:
-        raise BadOption(f"no run has {said}", "Look at %peft runs", option)
+        raise none
     return kept
 
 
@@ -231,8 +229,12 @@ def _front(groups: Sequence[_Group]) -> list[_Group]:
     return front
 
 
-def _spent(axis: _Axis, group: _Group) -> str:
-    return axis.phrase.format(axis.show(group.cost))
+def _unfinished(runs: Sequence[str]) -> str:
+    """A sentence about runs that have no result; empty where there are none."""
+    named = ", ".join(runs[:MOST_NAMED])
+    if len(runs) > MOST_NAMED:
+        return texts.WITHOUT_RESULT_MORE.format(len(runs) - MOST_NAMED, runs=named)
+    return study_views.WITHOUT_RESULT.format(runs=named) if runs else ""
 
 
 def _point(axes: Any, group: _Group, colour: str, marker: str) -> None:

@@ -11,15 +11,18 @@ from pydantic import Field
 
 import pluggy_specs
 from peft_lab.errors import BadOption, RunProblem
-from peft_lab.present.style import INK, in_figure, new_figure, score, shorten, tidy, words
+from peft_lab.present.style import INK, in_figure, new_figure, score, tidy, words
 from peft_lab.present.table import Table
+from peft_lab.texts import study_views as texts
 from peft_lab.views._hiding import hiding, left_out
 from peft_lab.views._studied import (
     Look,
     Seen,
+    data_of,
     longest,
     look,
     names_of,
+    other_data,
     said_budget,
     seen,
     split_of,
@@ -78,20 +81,17 @@ class DataCurve(View):
             raise RunProblem(f"no run has a {split} {headline} to draw", "See %peft runs")
         sizes = sorted({size for line in lines for size in line.scores})
         figure = new_figure(8.2, max(4.3, 1.5 + 0.21 * len(drawn)))
-        data = " and ".join(sorted({shorten(run.recipe.data.source, 24) for run in runs}))
-        name = f"{split} {words(headline)}"
+        name = texts.SCORE_OF.format(split=split, metric=words(headline))
         axes = tidy(
             figure.add_subplot(),
-            in_figure(f"{words(headline).capitalize()} over training rows · {data}"),
-            "training rows (each step to the right multiplies)" if len(sizes) > 1 else "training rows",
+            in_figure(texts.DATA_TITLE.format(metric=words(headline).capitalize(), data=data_of(runs))),
+            texts.ROWS_AXIS if len(sizes) > 1 else texts.ROW_AXIS,
             name,
         )
         _sizes_axis(axes, sizes)
         places = _draw(axes, lines)
         most = max(len(values) for line in lines for values in line.scores.values())
-        note = (
-            f"mean and, as a bar, lowest to highest of up to {most} seeds" if most > 1 else "one seed each: no spread"
-        )
+        note = texts.MEAN_AND_BAR.format(seeds=most) if most > 1 else texts.ONE_SEED
         note = "; ".join(filter(None, (note, _draw_floors(axes, floors))))
         figure.supxlabel(in_figure(note), x=0.01, ha="left", fontsize=8.5, color=INK)
         shown = [(line, place) for line, place in zip(lines, places, strict=True) if line.visible]
@@ -100,10 +100,8 @@ class DataCurve(View):
         end_labels(axes, points, [line.name for line, _ in shown], looks)
         names = names_of(every)
         said = [_sentence(drawn, sizes, name, most), _floor(floors, name)]
-        said += [f"Runs with {said_budget(budget)} are shown; others: {others}."] if others else []
-        said += [without, without_result(members, names, lambda one: f"at {one.examples:,} rows")]
-        if len({run.recipe.data.source for run in runs}) > 1:
-            said.append(f"These are different data ({data}), so the scores do not compare.")
+        said += [texts.OTHER_BUDGETS.format(budget=said_budget(budget), others=others)] if others else []
+        said += [without, without_result(members, names, _place), other_data(runs)]
         return Drawing(" ".join(filter(None, said)), figure, text=str(_table(drawn, sizes, name)))
 
     def _within_budget(self, members: Sequence[Seen]) -> tuple[list[Seen], float | None, str]:
@@ -113,10 +111,14 @@ class DataCurve(View):
             return [], None, ""
         wanted = self.options.budget or longest(budgets)
         if wanted not in budgets:
-            known = ", ".join(f"{b:g}" for b in sorted(b for b in budgets if b is not None)) or "none has one"
-            raise BadOption(f"no run has a budget of {wanted:g} s", f"There is: {known}", "budget")
+            known = ", ".join(f"{b:g}" for b in sorted(b for b in budgets if b is not None))
+            raise BadOption(f"no run has a budget of {wanted:g} s", f"There is: {known or 'none has one'}", "budget")
         others = ", ".join(said_budget(budget) for budget in budgets if budget != wanted)
         return [one for one in members if one.budget == wanted], wanted, others
+
+
+def _place(one: Seen) -> str:
+    return texts.AT_ROWS.format(rows=f"{one.examples:,}")
 
 
 def _lines(members: Sequence[Seen], hide: Sequence[str]) -> list[Line]:
@@ -187,8 +189,8 @@ def _draw_floors(axes: Any, floors: Sequence[Line]) -> str:
         within = low <= line.mean(0) <= high
         if within:
             axes.axhline(line.mean(0), color=line.look.colour, linestyle=line.look.dashes, zorder=1)
-        where = "dotted" if within else "below what is drawn" if line.mean(0) < low else "above what is drawn"
-        said.append(f"{line.name}: {score(line.mean(0))}, {where}")
+        where = "dotted" if within else "below" if line.mean(0) < low else "above"
+        said.append(texts.FLOOR[where].format(name=line.name, value=score(line.mean(0))))
     return "; ".join(said)
 
 
@@ -202,16 +204,18 @@ def _sentence(drawn: Sequence[Line], sizes: Sequence[int], name: str, most: int)
 
     shown = [size for size in sizes if any(size in line.scores for line in drawn)]
     top, value = best(shown[-1])
-    seeds = f" over {most} seeds" if most > 1 else ""
-    said = f"With {shown[-1]:,} training rows {top} is best: mean {name} {score(value)}{seeds}"
+    other, less = best(shown[0])
     if len(shown) > 1:
-        top, value = best(shown[0])
-        said += f"; with {shown[0]:,} {top}, {score(value)}"
-    return f"{said}."
+        said = texts.BEST_WITH_BOTH_OVER if most > 1 else texts.BEST_WITH_BOTH
+    else:
+        said = texts.BEST_WITH_ROWS_OVER if most > 1 else texts.BEST_WITH_ROWS
+    many = {"rows": f"{shown[-1]:,}", "best": top, "score": name, "value": score(value), "seeds": most}
+    return said.format(**many, few=f"{shown[0]:,}", other=other, less=score(less))
 
 
 def _floor(floors: Sequence[Line], name: str) -> str:
-    return " ".join(f"{line.name.capitalize()}: {score(line.mean(0))}." for line in floors if line.visible)
+    shown = [line for line in floors if line.visible]
+    return " ".join(texts.FLOOR_SAID.format(name=line.name.capitalize(), value=score(line.mean(0))) for line in shown)
 
 
 def _table(drawn: Sequence[Line], sizes: Sequence[int], name: str) -> Table:
@@ -221,4 +225,4 @@ def _table(drawn: Sequence[Line], sizes: Sequence[int], name: str) -> Table:
         else [line.name, *[score(line.mean(0))] * len(sizes)]
         for line in drawn
     ]
-    return Table(f"mean {name} by training rows", ("method", *(f"{size:,}" for size in sizes)), rows)
+    return Table(texts.BY_ROWS.format(score=name), (texts.METHOD, *(f"{size:,}" for size in sizes)), rows)

@@ -12,10 +12,11 @@ from pydantic import Field
 import pluggy_specs
 from peft_lab.errors import BadOption, RunProblem
 from peft_lab.present.curve import series
-from peft_lab.present.style import INK, in_figure, new_figure, score, seconds, shorten, tidy, words
+from peft_lab.present.style import INK, in_figure, new_figure, score, seconds, tidy, words
 from peft_lab.present.table import Table
+from peft_lab.texts import study_views as texts
 from peft_lab.views._hiding import hiding, left_out
-from peft_lab.views._studied import Look, Seen, look, names_of, seen, split_of, without_result
+from peft_lab.views._studied import Look, Seen, data_of, look, names_of, other_data, seen, split_of, without_result
 from peft_lab.views.end_labels import end_labels
 from pluggy_specs import Drawing, RunView, View
 
@@ -68,15 +69,15 @@ class TimeCurve(View):
         lines = _lines(members, self.options.hide, headline, between)
         drawn = [line for line in lines if line.visible]
         if not drawn:
-            what = f"{split} {headline}" if between else "evaluation on validation"
-            raise RunProblem(f"no run has a {what} to draw over time", "See %peft runs")
-        name = f"{split} {words(headline)}" if between else f"best validation {words(headline)} so far"
+            if between:
+                raise RunProblem(f"no run has a {split} {headline} to draw over time", "See %peft runs")
+            raise RunProblem("no run has an evaluation on validation to draw over time", "See %peft runs")
+        name = (texts.SCORE_OF if between else texts.BEST_SO_FAR).format(split=split, metric=words(headline))
         figure = new_figure(8.2, max(4.3, 1.5 + 0.21 * len(drawn)))
-        data = " and ".join(sorted({shorten(run.recipe.data.source, 24) for run in runs}))
         axes = tidy(
             figure.add_subplot(),
-            in_figure(f"{words(headline).capitalize()} over time of training · {data}"),
-            "seconds of training, without loading and evaluation",
+            in_figure(texts.TIME_TITLE.format(metric=words(headline).capitalize(), data=data_of(runs))),
+            texts.TIME_AXIS,
             name,
         )
         _time_axis(axes, lines)
@@ -87,11 +88,10 @@ class TimeCurve(View):
         ends = [(line.at[-1], line.mean[-1]) for line in drawn]
         end_labels(axes, ends, [line.name for line in drawn], [line.look for line in drawn])
         said = [_sentence(drawn, name, between)]
-        said += [f"With {size:,} training rows; other runs have {others}."] if others else []
+        said += [texts.OTHER_ROWS.format(rows=f"{size:,}", others=others)] if others else []
         said += [without]
         said += [without_result(members, names_of(every), _place)] if between else []
-        if len({run.recipe.data.source for run in runs}) > 1:
-            said.append(f"These are different data ({data}), so the scores do not compare.")
+        said += [other_data(runs)]
         return Drawing(" ".join(filter(None, said)), figure, text=str(_table(drawn, name)))
 
     def _of_size(self, members: Sequence[Seen]) -> tuple[list[Seen], int, str]:
@@ -114,7 +114,7 @@ class TimeCurve(View):
 
 
 def _place(one: Seen) -> str:
-    return f"within {seconds(one.budget)}" if one.budget is not None else "without a budget"
+    return texts.WITHIN.format(budget=seconds(one.budget)) if one.budget is not None else texts.WITHOUT_BUDGET
 
 
 def _lines(members: Sequence[Seen], hide: Sequence[str], headline: str, between: bool) -> list[Line]:
@@ -207,27 +207,26 @@ def _draw(axes: Any, line: Line, between: bool, bands: bool) -> None:
 def _note(lines: Sequence[Line], between: bool) -> str:
     most = max(line.seeds for line in lines)
     if most == 1:
-        return "one seed each: no spread"
-    spread = f"lowest to highest of up to {most} seeds"
+        return texts.ONE_SEED
     if between:
-        return f"mean and, as a bar, {spread}"
-    return f"mean over up to {most} seeds" + (f"; band: {spread}" if len(lines) <= BANDS else "")
+        return texts.MEAN_AND_BAR.format(seeds=most)
+    return (texts.MEAN_AND_BAND if len(lines) <= BANDS else texts.MEAN_OVER).format(seeds=most)
 
 
 def _sentence(drawn: Sequence[Line], name: str, between: bool) -> str:
     """Who is ahead early, and who at the end."""
     early = max(line.at[0] for line in drawn)
     last = max(drawn, key=lambda line: line.mean[-1])
-    said = f"{last.name} is best in the end: mean {name} {score(last.mean[-1])} after {seconds(last.at[-1])}"
+    end = {"best": last.name, "score": name, "value": score(last.mean[-1]), "time": seconds(last.at[-1])}
 
     def then(line: Line) -> float:
         return float(line.mean[max(0, np.searchsorted(line.at, early * (1 + 1e-9), side="right") - 1)])
 
     first = max(drawn, key=then)
     if len(drawn) > 1 and min(line.at[-1] for line in drawn) > early:
-        said += f"; after {seconds(early)} {first.name} {'is ahead' if first is not last else 'leads already'}"
-        said += f" with {score(then(first))}"
-    return f"{said}."
+        said = texts.AHEAD_EARLY if first is not last else texts.LEADS_EARLY
+        return said.format(**end, early=seconds(early), first=first.name, less=score(then(first)))
+    return texts.BEST_IN_THE_END.format(**end)
 
 
 def _table(drawn: Sequence[Line], name: str) -> Table:
@@ -236,4 +235,4 @@ def _table(drawn: Sequence[Line], name: str) -> Table:
         for line in drawn
         for at in np.unique(np.linspace(0, len(line.at) - 1, min(5, len(line.at))).astype(int))
     ]
-    return Table(f"mean {name}", ("method", "after", "score"), rows)
+    return Table(texts.MEAN_SCORE.format(score=name), (texts.METHOD, texts.AFTER, texts.SCORE), rows)

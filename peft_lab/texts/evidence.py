@@ -1,4 +1,8 @@
-"""What people read about the evidence of a study. Sentences take their numbers by name."""
+"""The table of a study: what was shown, what that rests on; two runs on the same texts."""
+
+from __future__ import annotations
+
+from peft_lab.texts import Counted
 
 TITLE = "{name}: {split} {metric}"
 METHOD, BUDGET, AREA, ENOUGH, AGAINST, TRAINABLE, TIME, RATE = (
@@ -12,9 +16,11 @@ METHOD, BUDGET, AREA, ENOUGH, AGAINST, TRAINABLE, TIME, RATE = (
     "learning rate",
 )
 NO_BUDGET, ALL_ROWS, ROWS = "all steps", "all ({count})", "{count} rows"
-BEST, NOT_REACHED, WAITING, FAILED, BASELINE = "best", "not reached", "waiting", "failed", "baseline"
+BEST, NOT_REACHED, WAITING, FAILED = "best", "not reached", "waiting", "failed"
 BETTER, WORSE, NOTHING_SHOWN = "better", "worse", "no difference shown"
 BETWEEN, OR_MORE = "{size} ({low} to {high})", "{size} ({low} or more)"
+RANGE = "{low} to {high}"
+SEEDS_ABOVE = "{above} of {seeds}"
 PARTLY = "{score}, {failed} failed"
 FEWER = "{score} (of {n})"
 
@@ -37,10 +43,21 @@ ONE_PAIR, PAIRS, NAMED = (
     "all {count} pairs, as any method could have come out best",
     "{count} comparisons",
 )
-ALIKE = "Not told apart from {best}: {methods}. That does not make them equal"
-UNSEEN = ": a study like this one shows a difference of {smallest} in four of five cases, smaller ones less often"
-MORE_SEEDS = "; to show the one seen here for {method}, about {seeds} seeds would be needed"
-MANY_SEEDS = "; the one seen here for {method} is too small to show with 100 seeds"
+ALIKE = "Not told apart from {best}: {methods}. That does not make them equal."
+UNSEEN = (
+    "Not told apart from {best}: {methods}. That does not make them equal: a study like this one shows a difference of "
+    "{smallest} in four of five cases, smaller ones less often."
+)
+MORE_SEEDS = (
+    "Not told apart from {best}: {methods}. That does not make them equal: a study like this one shows a difference of "
+    "{smallest} in four of five cases, smaller ones less often; to show the one seen here for {method}, about {seeds} "
+    "seeds would be needed."
+)
+MANY_SEEDS = (
+    "Not told apart from {best}: {methods}. That does not make them equal: a study like this one shows a difference of "
+    "{smallest} in four of five cases, smaller ones less often; the one seen here for {method} is too small to show "
+    "with 100 seeds."
+)
 NONE_ALIKE = "{best} is told apart from all others."
 HELD_BACK = "{methods}: some runs failed, so it is not called better by those that did not."
 AREA_SAYS = "Area: mean score along the curve, each step of the logarithm of rows counting the same."
@@ -48,9 +65,11 @@ ENOUGH_SAYS = (
     "95 % of the best: the fewest rows whose mean reaches {target}; in brackets what 95 % of resamples over seeds say."
 )
 FAILURES = "Failed: {what}."
-FAILURE = "{method} with {rows} rows{budget}, {runs}{error}"
-WITHIN = " in {budget}"
-RUNS = {1: "1 run", 2: "{count} runs"}
+FAILURE = Counted("{method} with {rows} rows, {count} run", "{method} with {rows} rows, {count} runs")
+FAILURE_WITHIN = Counted(
+    "{method} with {rows} rows in {budget}, {count} run", "{method} with {rows} rows in {budget}, {count} runs"
+)
+FAILURE_SAID = "{failure} ({error})"
 MISSING = "{count} of {all} runs are not finished yet."
 SWEPT = "Learning rates were chosen on validation, with the first seed."
 SAME_ROWS = "All seeds train on the same rows: the spread is that of head, order and dropout, not of other data."
@@ -78,11 +97,15 @@ MCNEMAR_TITLE = "{a} against {b} on the same {n} test texts"
 MCNEMAR_COLUMNS = ("", "{b} right", "{b} wrong")
 RIGHT, WRONG = "{a} right", "{a} wrong"
 MCNEMAR_NOTE = (
-    "{verdict}: {a} is right on {difference} points {more} of the texts ({low} to {high}), {p} (McNemar, {form}, "
+    "{verdict}: {a} is right on {difference} points more of the texts ({low} to {high}), {p} (McNemar, {form}, "
     "level {level}). It speaks of these two runs on new texts; whether their methods differ, other seeds must say: "
     "%peft study."
 )
-MORE, LESS = "more", "fewer"
+MCNEMAR_NOTE_FEWER = (
+    "{verdict}: {a} is right on {difference} points fewer of the texts ({low} to {high}), {p} (McNemar, {form}, "
+    "level {level}). It speaks of these two runs on new texts; whether their methods differ, other seeds must say: "
+    "%peft study."
+)
 FORMS = {
     "exact binomial": "exact binomial form",
     "chi-square with continuity correction": "chi-square with continuity correction",
