@@ -12,7 +12,8 @@ ARROW = (
     "%3Cpath d='M5 7l4 4 4-4' fill='none' stroke='%23ddd' stroke-width='1.6'/%3E%3C/svg%3E"
 )
 ARROWS = f"""<style>[data-jp-theme-light="false"] :is(.{FIELD}, .{LISTS}) select {{
-  background-image: url("{ARROW}") }}</style>"""
+  appearance: none; background-image: url("{ARROW}"); background-repeat: no-repeat;
+  background-position: right 3px center; background-size: 18px }}</style>"""
 """Arrows of lists in JupyterLab's dark theme, where those that widgets bring are dark on dark."""
 SHEET = f"""<style>
 .{FIELD} > .widget-inline-hbox:not(.widget-checkbox) {{ flex-direction: column; align-items: stretch; height: auto }}
