@@ -133,8 +133,10 @@ def test_the_temperature_is_the_least_of_a_fine_grid():
 
 def test_a_temperature_stays_within_its_range():
     sure = np.array([[4.0, 0.0], [0.0, 4.0]])
-    assert fit_temperature(sure, np.array([0, 1])) == pytest.approx(0.05, rel=0.01)  # always right
-    assert fit_temperature(sure, np.array([1, 0])) == pytest.approx(20, rel=0.01)  # never
+    assert fit_temperature(sure, np.array([0, 1])) == pytest.approx(0.05)  # always right
+    assert fit_temperature(sure, np.array([1, 0])) == pytest.approx(20)  # never
+    assert fit_temperature(100 * sure, np.array([0, 1])) == 1  # nothing is left to mend
+    assert fit_temperature(np.zeros((4, 3)), np.array([0, 1, 2, 0])) == 1  # nothing can be mended
 
 
 @given(arrays(np.float64, (12, 3), elements=st.floats(-20, 20)), arrays(np.int64, 12, elements=st.integers(0, 2)))
