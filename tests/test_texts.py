@@ -41,6 +41,11 @@ SHOWING = (
     "notebook/panels",
     "notebook/live.py",
     "notebook/widget_check.py",
+    "judging/lines.py",
+    "judging/tables.py",
+    "trackers/relays.py",
+    "study/snapshot.py",
+    "notebook/study_watching.py",
     "commands/_checks.py",
     "commands/_settings.py",
     "commands/_workshop.py",
@@ -66,6 +71,7 @@ EXCEPTIONS = {
     "present/token_text.py": {"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffd"},  # what shows nothing
     "selfcheck/installed.py": {"peft-lab ·", "Python ·"},  # names with versions
     "selfcheck/training.py": {"a random model of two layers", "one word decides the label"},  # never listed
+    "trackers/relays.py": {"mlflow ui --backend-store-uri ·", "TRACKIO_DIR=· trackio show --project ·"},  # commands
     "views/_studied.py": {"osD^vPX*<>dp"},  # markers
     "views/comparison.py": {"outside lower left"},  # places in a picture
     "views/curves.py": {"outside right upper"},

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from peft_lab.judging import texts
 from peft_lab.judging.judgement import Judgement
 from peft_lab.present.style import bytes_, number, score, seconds, share, words
+from peft_lab.texts import judging as texts
 
 Found = Mapping[str, Any]
 NO_FIGURES: Found = {}
@@ -42,7 +42,7 @@ def milliseconds(duration: float) -> str:
     if duration >= 0.9995:
         return seconds(duration)
     thousands = duration * 1000
-    return f"{thousands:.0f} ms" if thousands >= 9.95 else f"{thousands:.1f} ms"
+    return texts.MILLISECONDS.format(count=f"{thousands:.0f}" if thousands >= 9.95 else f"{thousands:.1f}")
 
 
 def of_hundred(part: float) -> str:
@@ -59,7 +59,7 @@ def percent(part: float) -> str:
 
 def points(part: float) -> str:
     """``3.2 points`` of 0.032."""
-    return f"{100 * part:.1f} points"
+    return texts.POINTS.format(count=f"{100 * part:.1f}")
 
 
 def _line(key: str, figure: str, said: Found = NO_FIGURES, *, means: str = "") -> Line:
@@ -86,7 +86,7 @@ def _quality(found: Found, judgement: Judgement) -> Iterator[Line]:
     if classes and len(classes) > 1:
         worst = classes[0]
         counts = {name: f"{worst[name]:,}" for name in ("there", "answered", "right")}
-        yield _line("weakest", score(worst["f1"]), {"units": units, "label": worst["label"], **counts})
+        yield _line("weakest", score(worst["f1"]), {"units": units, "label": repr(worst["label"]), **counts})
 
 
 def _calibration(found: Found, judgement: Judgement) -> Iterator[Line]:
@@ -162,9 +162,10 @@ def _latency(found: Found, judgement: Judgement) -> Iterator[Line]:
         answer = milliseconds(best["answer_p50"])
         yield _line("answer-time", answer, {"longest": found["longest"], "answer": answer})
         if best.get("tokens_per_second") is not None:
-            yield _line("writing", f"{best['tokens_per_second']:,.0f} a second")
+            yield _line("writing", texts.A_SECOND.format(count=f"{best['tokens_per_second']:,.0f}"))
     else:
-        yield _line("many", f"{best['texts_per_second']:,.0f} a second", {"batch": found["batch"]})
+        many = texts.A_SECOND.format(count=f"{best['texts_per_second']:,.0f}")
+        yield _line("many", many, {"batch": found["batch"]})
 
 
 def _size(found: Found, judgement: Judgement) -> Iterator[Line]:

@@ -14,12 +14,11 @@ from peft_lab.present.stack import Stack
 from peft_lab.present.table import Table
 from peft_lab.rows import FAILED, FINISHED, STATUSES, Row, StudyRows
 from peft_lab.run import Run
-from peft_lab.study import texts
 from peft_lab.study.book import Study, studies_in
 from peft_lab.study.forecast import Forecast
 from peft_lab.study.outcome import rows_of
 from peft_lab.study.snapshot import column_name
-from peft_lab.study.texts import HEADINGS, NO_BUDGET, STATUS_WORDS
+from peft_lab.texts import studies as texts
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -55,7 +54,13 @@ def state_table(study: Study, rows: StudyRows) -> Table:
         lines.append([method, len(own), *(sum(row.status == status for row in own) for status in STATUSES)])
     done, every = sum(row.status == FINISHED for row in rows.rows), len(rows.rows)
     plan = rows.plan
-    about = {"name": study.name, "model": plan["model"], "data": plan["data"]["source"], "done": done, "all": every}
+    about = {
+        "name": study.name,
+        "model": plan["model"],
+        "data": plan["data"]["source"],
+        "done": f"{done:,}",
+        "all": f"{every:,}",
+    }
     if study.active:
         note = texts.STATE_RUNNING
     elif any(row.status not in (FINISHED, FAILED) for row in rows.rows):
@@ -63,7 +68,7 @@ def state_table(study: Study, rows: StudyRows) -> Table:
     else:
         note = texts.STATE_DONE
     notes = [note.format(name=study.name), *study.content.get("notes", ())]
-    names = (*texts.STATE_COLUMNS, *(STATUS_WORDS[status] for status in STATUSES))
+    names = (*texts.STATE_COLUMNS, *(texts.STATUS_WORDS[status] for status in STATUSES))
     return Table(texts.STATE_TITLE.format(**about), names, lines, note=_sentences(notes))
 
 
@@ -83,7 +88,7 @@ def means(rows: StudyRows) -> Table:
             [
                 method,
                 asked if first.examples else style.DASH,
-                style.seconds(budget) if budget else NO_BUDGET if first.examples else style.DASH,
+                style.seconds(budget) if budget else texts.NO_BUDGET if first.examples else style.DASH,
                 *(_spread(done, split) for split in ("test", "validation")),
                 texts.OF.format(some=len(done), all=len(own)),
                 style.three_digits(first.learning_rate) if first.learning_rate else style.DASH,
@@ -92,7 +97,7 @@ def means(rows: StudyRows) -> Table:
             ]
         )
     headline = next((row.headline for row in rows.rows if row.headline), "score")
-    return Table("", HEADINGS, lines, note=_sentences([texts.MEANS_NOTE.format(metric=style.words(headline))]))
+    return Table("", texts.HEADINGS, lines, note=_sentences([texts.MEANS_NOTE.format(metric=style.words(headline))]))
 
 
 def groups(rows: Sequence[Row]) -> dict[tuple[str, str, float | None], list[Row]]:
@@ -109,7 +114,7 @@ def failures(rows: StudyRows) -> Table | None:
     if not found:
         return None
     lines: list[list[Any]] = [
-        [row.method, row.asked, style.seconds(row.budget) if row.budget else NO_BUDGET, row.seed, row.error]
+        [row.method, row.asked, style.seconds(row.budget) if row.budget else texts.NO_BUDGET, row.seed, row.error]
         for row in found[:MOST_ERRORS]
     ]
     more = [texts.FAILED_MORE.format(count=len(found) - MOST_ERRORS)] if len(found) > MOST_ERRORS else []
@@ -120,7 +125,8 @@ def forecast(found: Forecast) -> Table:
     """What a study would do."""
     lines: list[list[Any]] = [[method, cells, done, style.seconds(left)] for method, cells, done, left in found.methods]
     open_ = found.cells - found.done - found.failed
-    title = texts.FORECAST_TITLE.format(name=found.name, cells=found.cells, done=found.done, open=open_)
+    counts = {"cells": f"{found.cells:,}", "done": f"{found.done:,}", "open": f"{open_:,}"}
+    title = texts.FORECAST_TITLE.format(name=found.name, **counts)
     said = texts.FORECAST_UNKNOWN
     if found.seconds is not None:
         said = texts.FORECAST_NOTE.format(time=style.seconds(found.seconds), disk=style.bytes_(found.disk))

@@ -7,6 +7,7 @@ from typing import Any
 
 from peft_lab.files import from_here
 from peft_lab.present.table import Table
+from peft_lab.texts import tracking as texts
 from peft_lab.trackers import mlflow, trackio
 from peft_lab.trackers.choice import VARIABLE, Choice, chosen
 
@@ -34,15 +35,9 @@ def settle(seconds: float = 60.0) -> bool:
 def table(*, off: bool = False) -> Table:
     """What is on, and how it goes."""
     rows: list[list[Any]] = [_row(choice) for choice in chosen().values()]
-    columns = ("tracker", "writes to", "experiment", "card of runs", "state", "look at it with")
-    if rows:
-        note = (
-            "Settings, scores and costs of runs that begin from now on, here and in processes begun from here; never "
-            f"a text of the data. %peft track off ends it. For the command line: {VARIABLE}"
-        )
-        return Table("trackers", columns, rows, note=note)
-    said = "No tracker is told any more." if off else "No tracker is on, and nothing is told to anybody."
-    return Table("trackers", columns, rows, note=f"{said} %peft track mlflow --to ./mlruns")
+    none = texts.NONE_ANY_MORE if off else texts.NONE_ON
+    note = texts.TOLD.format(variable=VARIABLE) if rows else none
+    return Table(texts.TRACKERS, texts.TRACKER_COLUMNS, rows, note=note)
 
 
 def _row(choice: Choice) -> list[Any]:
@@ -50,9 +45,10 @@ def _row(choice: Choice) -> list[Any]:
     place = choice.to if choice.remote or "://" in choice.to else from_here(Path(choice.to))
     if relay.choice == choice:
         settled = relay.settle(LOOK)
-        state = f"failed: {relay.fault}" if relay.fault else f"{relay.runs} runs" if settled else "writing"
+        state = texts.RUNS_TOLD.format(relay.runs, f"{relay.runs}") if settled else texts.WRITING
+        state = texts.TRACKER_FAILED.format(fault=relay.fault) if relay.fault else state
     else:
-        state = "from the next run on"
+        state = texts.FROM_NEXT_ON
     return [choice.tracker, place, choice.experiment, choice.artifacts, state, _look(choice, place)]
 
 

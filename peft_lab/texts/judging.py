@@ -1,6 +1,8 @@
-"""Every sentence of a judgement, by the key of its line. ``{...}`` is filled with figures by :mod:`tables`."""
+"""A judgement of a run: the sentences of its lines, by the key of each, and the tables below them."""
 
 from __future__ import annotations
+
+from peft_lab.texts import Counted
 
 TITLE = "{run} judged: {method} on {data}"
 TITLE_OF_MANY = "{count} runs judged"
@@ -15,6 +17,7 @@ ONE_THREAD = "1 thread"
 NOT_MEASURED = "what was not measured, and why"
 DIFFERENT_DATA = "These runs are not on the same data: their figures do not compare."
 FEW = "Few validation rows ({count}): what was chosen on them is uncertain."
+MILLISECONDS, POINTS, A_SECOND = "{count} ms", "{count} points", "{count} a second"
 UNITS = {"text": "texts", "word": "words", "answer": "answers"}
 
 TITLES = {
@@ -47,7 +50,7 @@ MEANS = {
     "(95 % interval).",
     "score": "The score that chose the best state. {meaning}",
     "error": "How far answers are off on average, in the units of the data; half of them by less than {median}.",
-    "weakest": "Of {there} {units} that are {label!r} it finds {right}; of {answered} it calls so, {right} are.",
+    "weakest": "Of {there} {units} that are {label} it finds {right}; of {answered} it calls so, {right} are.",
     "time": "Half of single questions are answered within {p50}, 95 of 100 within {p95}, 99 of 100 within "
     "{p99}.{merged}",
     "time-unmerged": "As an adapter beside its base model, before it is merged into it: {p95} for 95 of 100.",
@@ -129,6 +132,7 @@ CLASSES = "label by label, the worst first"
 ENTITIES = "names by kind, the worst first"
 CLASS_COLUMNS = ("label", "in test", "answered", "right", "precision", "recall", "F1")
 CLASS_NOTE = "Precision: of those it called so, the share that are. Recall: of those that are, the share it found."
+MORE_CLASSES = Counted("{count} more are in judgement.json.", "{count} more are in judgement.json.")
 CONFUSIONS = "what is taken for what"
 CONFUSION_COLUMNS = ("is", "was called", "times", "share of its {units}")
 MISTAKES = "the {count} mistakes it was surest of"
@@ -140,6 +144,7 @@ WRITTEN_COLUMNS = ("request", "wanted", "written")
 LOOK = "Some may be mistakes of the labels and not of the model: read them."
 NO_TEXTS = "The texts are not here: their numbers in the test split, from 0."
 ROW = "row {row}"
+WORD_IN = "{word}  (in: {text})"
 
 MEASURES = {
     "quality": "right answers",
