@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from peft_lab.evidence import comparisons, summarise
 from peft_lab.lab import Lab
 from peft_lab.listings.evidence import between, comparisons_table, study_table
 from peft_lab.listings.evidence_notes import p_value
+from peft_lab.listings.evidence_on_texts import texts_table
 from peft_lab.listings.results import two_runs
 from peft_lab.present import render
 from peft_lab.rows import Row, StudyRows
@@ -36,6 +38,7 @@ METHODS = {  # end of the curve, trainable
 }  # fmt: skip
 MORE = {f"peft:kind{at}": (0.90 - at / 200, 100_000 * at) for at in range(1, 6)}
 NESTED = "subset_seed" in DataSpec.model_fields
+ASKED = {"methods": ["lora", "head"]}
 SIZES, SEEDS = (100, 300, 1000, 3000), range(5)
 
 
@@ -385,3 +388,25 @@ def test_no_verdict_on_other_test_sets_or_without_answers(two: list[Run]) -> Non
     assert two_runs(*two) is None, "other data"
     (two[0].path / "artifacts" / "test-answers.json").unlink()
     assert two_runs(*two) is None
+
+
+def test_whether_it_would_hold_on_other_texts(tmp_path: Path) -> None:
+    runs = study_runs(tmp_path, ("lora", "head"), (1000,), (0, 1, 2), untrained=False)
+    labels, rng = np.arange(300) % 3, np.random.default_rng(0)
+    hard = rng.random(300)
+    for run in runs:
+        answered(run, hard + rng.normal(0, 0.1, 300) < (0.9 if run.recipe.method == "lora" else 0.6), labels)
+    made = [
+        Row(run.recipe.method, 1000, "1000", None, run.recipe.seed, "finished", "accuracy", run.metrics["test"])
+        for run in runs
+    ]
+    rows = StudyRows(
+        "pilot", ASKED, tuple(replace(row, path=str(run.path)) for row, run in zip(made, runs, strict=True))
+    )
+    table = texts_table(rows, comparisons(rows))
+    (row,) = table.rows
+    assert row[0] == "head" and row[3] == 3 and row[-1] == "worse" and row[1].startswith("−0.")
+    assert "The 300 test texts and the seeds are drawn again together" in table.note
+    for run in runs:
+        (run.path / "artifacts" / "test-answers.json").unlink()
+    assert texts_table(rows, comparisons(rows)) is None and texts_table(rows, []) is None

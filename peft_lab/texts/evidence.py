@@ -115,3 +115,11 @@ VERDICT_OF_RUNS = {
     "worse": "{a} is worse than {b}",
     "no difference shown": "No difference shown",
 }
+
+TEXTS_TITLE = "{name}: share of right answers, differences from {against} on other texts and with other seeds"
+TEXTS_COLUMNS = ("method", "difference", "95 % interval", "seeds", "p corrected", "verdict")
+TEXTS_NOTE = (
+    "Runs with {rows} training rows ({budget}). The {n} test texts and the seeds are drawn again together, to see what "
+    "would hold for texts like these; corrected by Holm over the rows of this table, level {level}. With three to five "
+    "seeds such intervals may be too narrow where seeds differ more than texts do."
+)
