@@ -164,14 +164,20 @@ def _spread(rows: Sequence[Row], split: str) -> str:
 
 
 def _evidence(rows: StudyRows, against: str | None) -> list[Any]:
-    """The table with the test; nothing where no run has the score."""
+    """The table with the test, the figures behind it, and whether it would hold on other texts of the same kind.
+
+    Nothing where no run has the score.
+    """
     from peft_lab.evidence import comparisons, summarise
-    from peft_lab.listings.evidence import study_table
+    from peft_lab.listings.evidence import comparisons_table, study_table
+    from peft_lab.listings.evidence_on_texts import texts_table
 
     try:
-        return [study_table(rows, summarise(rows), comparisons(rows, against=against))]
+        summary, found = summarise(rows), comparisons(rows, against=against)
     except RunProblem:
         return []
+    behind = [comparisons_table(summary, found), texts_table(rows, found)] if found else []
+    return [study_table(rows, summary, found), *(table for table in behind if table is not None)]
 
 
 def _pictures(rows: StudyRows, host: Host) -> list[Any]:
