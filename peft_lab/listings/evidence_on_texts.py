@@ -13,13 +13,13 @@ from peft_lab.evidence.answers import KIND, same_texts
 from peft_lab.evidence.comparing import BETTER, NOTHING_SHOWN, WORSE
 from peft_lab.evidence.correction import holm
 from peft_lab.evidence.summary import budget_order
-from peft_lab.listings import evidence_texts as texts
 from peft_lab.listings.evidence import between, signed
 from peft_lab.listings.evidence_notes import LONGEST_NAME, p_value, percent, said_budget
 from peft_lab.present.style import shorten
 from peft_lab.present.table import Table
 from peft_lab.rows import FINISHED, Row, StudyRows
 from peft_lab.run import Run
+from peft_lab.texts import evidence as texts
 
 WORDS = {BETTER: texts.BETTER, WORSE: texts.WORSE, NOTHING_SHOWN: texts.NOTHING_SHOWN}
 
