@@ -51,9 +51,7 @@ def main() -> None:
             for names, sharp in (([n for n in wanted if n in PAGES], 1.25), ([n for n in wanted if n in SCENES], 1)):
                 page = browser.new_page(viewport={"width": WIDE, "height": HIGH}, device_scale_factor=sharp)
                 front = FrontEnd(page, address, folder / "books")
-                scenes = Scenes(
-                    front, lambda place, name: keep(place, f"{name}.png"), folder / "runs", folder / "known"
-                )
+                scenes = Scenes(front, keep, folder / "runs", folder / "known")
                 for scene in names:
                     PAGES[scene](front) if scene in PAGES else getattr(scenes, scene)()
                     front.close_all()
@@ -151,15 +149,17 @@ def both(front: FrontEnd, place: Any, name: str) -> None:
         keep(place, file)
 
 
-def keep(place: Any, file: str) -> None:
-    """A photograph among the images, with a margin."""
+def keep(place: Any, file: str, last: Any = None) -> None:
+    """A photograph among the images, with a margin; to the end of another place, where one is given."""
     page = place.page
     page.mouse.move(0, 0)
     page.evaluate("() => document.activeElement.blur()")
     place.scroll_into_view_if_needed()
     box = place.bounding_box()
     around = {"x": box["x"] - MARGIN, "y": box["y"] - MARGIN}
-    around |= {"width": box["width"] + 2 * MARGIN, "height": box["height"] + 2 * MARGIN}
+    end = (last or place).bounding_box()
+    high = end["y"] + end["height"] - box["y"]
+    around |= {"width": box["width"] + 2 * MARGIN, "height": high + 2 * MARGIN}
     page.screenshot(path=IMAGES / file, clip=around)
     squeeze(IMAGES / file)
 

@@ -17,7 +17,7 @@ from test_browser_panel import OWN
 from peft_lab.texts import cards
 from peft_lab.texts import panels as texts
 
-Keep = Callable[[Any, str], None]
+Keep = Callable[..., None]
 LONG = 300_000
 GOES_ON = re.compile(r"step [1-9]")
 STATIC = "outputs => outputs.length && !JSON.stringify(outputs).includes('widget-view')"
@@ -27,7 +27,7 @@ class Scenes:
     """Scenes by name.
 
     Args:
-        keep: photographs a place in the page under a name.
+        keep: photographs a place in the page as a file; to the end of another place, where a third one is given.
         runs: a folder for runs that are trained here.
         known: a folder of runs to look into, as the tests make them.
     """
@@ -45,10 +45,10 @@ class Scenes:
         button(panel, texts.TRAIN).click()
         expect(panel).to_contain_text(re.compile(r"step \d\d"), timeout=LONG)
         expect(panel).to_contain_text("validation", timeout=LONG)
-        self.keep(panel, "panel-trains")
+        self.keep(panel, "panel-trains.png")
         button(panel, texts.STOP).click()
         book.waits_for(1, STATIC, 240)
-        self.keep(book.output(1), "panel-stopped")
+        self.keep(book.output(1), "panel-stopped.png")
 
     def sketched(self) -> None:
         """The plan right after an edit: what would train is there, time and memory are not."""
@@ -59,7 +59,7 @@ class Scenes:
         field.fill("4")
         field.press("Tab")
         expect(panel).to_contain_text(cards.BEING_MEASURED, timeout=LONG)
-        self.keep(panel, "panel-sketch")
+        self.keep(panel, "panel-sketch.png")
 
     def plugin(self) -> None:
         """A method that a notebook cell brought, in the panel."""
@@ -69,32 +69,31 @@ class Scenes:
         panel.get_by_label("strength").fill("12")
         panel.get_by_label("strength").press("Tab")
         expect(button(panel, texts.TRAIN)).to_be_disabled()
-        self.keep(panel, "panel-plugin")
+        self.keep(panel, "panel-plugin.png")
 
     def twice(self) -> None:
         """The cell run again: one panel."""
         book = self.opened(self.begin("twice"), "%peft panel lora")
         book.run(1)
         expect(book.widgets(1)).to_contain_text(cards.FITS, timeout=LONG)
-        self.keep(book.cell(1), "panel-twice")
+        self.keep(book.cell(1), "panel-twice.png")
 
     def reopened(self) -> None:
         """A notebook with a panel whose kernel was shut down, opened again without one; and sent to somebody."""
         book = self.opened(
             self.begin("reopened"), "%peft panel lora --rank 4", "%peft train lora --rank 4 --max-steps 40"
         )
-        book.run(2)
         book.shut_down()
         expect(book.output(1)).to_contain_text("%peft train lora")
         book.save()
         book.close()
         again = self.front.show(book.file, kernel=False)
         expect(again.output(1)).to_contain_text("%peft train lora", use_inner_text=True)
-        self.keep(again.root.locator(".jp-Notebook"), "reopened")
+        self.keep(again.cell(1), "reopened.png", again.cell(2))
         again.close()
         copy = self.front.copy(book)
         expect(copy.output(1)).to_contain_text("%peft train lora", use_inner_text=True)
-        self.keep(copy.root.locator(".jp-Notebook"), "untrusted")
+        self.keep(copy.cell(1), "untrusted.png", copy.cell(2))
 
     def interrupted(self) -> None:
         """A cell that was interrupted, and the one behind it that did not run."""
@@ -104,14 +103,14 @@ class Scenes:
         expect(book.output(1)).to_contain_text(GOES_ON, timeout=LONG)
         book.interrupt()
         book.done_all()
-        self.keep(book.cell(1), "interrupt")
+        self.keep(book.cell(1), "interrupt.png")
 
     def dark(self) -> None:
         """Results in the dark theme."""
         book = self.opened(self.begin("dark"), "%peft train lora --max-steps 60 --device cpu", "%peft methods")
         self.front.theme(DARK)
-        self.keep(book.output(1), "card-dark")
-        self.keep(book.output(2), "table-dark")
+        self.keep(book.output(1), "card-dark.png")
+        self.keep(book.output(2), "table-dark.png")
 
     # --- explorers ----------------------------------------------------------------------------------------------------
 
@@ -120,10 +119,10 @@ class Scenes:
         shown = self.explored("run-1")
         shown.locator("button[title*='word embeddings']").click()
         expect(shown.locator("img").first).to_be_visible()
-        self.keep(shown, "explore-tensor")
+        self.keep(shown, "explore-tensor.png")
         shown.locator("button[title*='entries train']:visible").first.click()
         expect(shown).to_contain_text("rows 0")
-        self.keep(shown, "explore-cells")
+        self.keep(shown, "explore-cells.png")
 
     def threshold(self) -> None:
         """Another threshold, and the answer coloured anew."""
@@ -132,20 +131,21 @@ class Scenes:
         field.fill("1.0")
         field.press("Enter")
         expect(shown).to_contain_text("threshold 1")
-        self.keep(shown, "explore-threshold")
+        self.keep(shown, "explore-threshold.png")
 
     def hostile(self) -> None:
         """Tokens that try to be a script, as text."""
         shown = self.explored("run-4")
         button(shown, texts.NEXT).click()
         expect(shown).to_contain_text("onerror")
-        self.keep(shown, "explore-hostile")
+        self.keep(shown, "explore-hostile.png")
 
     def compared(self) -> None:
         """Runs side by side."""
-        shown = self.explored("run-1 run-2 run-3")
+        lines = [f"%peft train {method} --max-steps 60 --device cpu" for method in ("bitfit", "lora")]
+        shown = self.opened(self.begin("compared"), *lines, "%peft explore run-1 run-2").widgets(3)
         expect(shown.locator("img").first).to_be_visible()
-        self.keep(shown, "explore-compare")
+        self.keep(shown, "explore-compare.png")
 
     # --- how ----------------------------------------------------------------------------------------------------------
 

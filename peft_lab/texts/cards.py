@@ -114,8 +114,7 @@ PARTS_SHORT = {
     "process": "process",
 }
 PART_OF_MEMORY = "{part}: {size}"
-MEASURING = "▶ what trains; time and memory are being measured"
-BEING_MEASURED = "being measured, by trying a few steps ..."
+MEASURING, BEING_MEASURED = "▶ being measured", "being measured ..."
 TIME_NOT_TRIED = "not known: a step was not tried, as it would not fit"
 TIME_OF = "{all}: training {training}, evaluation {evaluation}, loading {loading}"
 KIND_TRAINS = "{count} of {total}"

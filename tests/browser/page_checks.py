@@ -116,3 +116,20 @@ def nameless(place: Any) -> list[str]:
 def light_arrow(chooser: Any) -> bool:
     """Whether the arrow of a list to choose from is drawn for a dark page."""
     return "%23ddd" in chooser.evaluate("at => getComputedStyle(at).backgroundImage")
+
+
+def cut_off(place: Any) -> list[str]:
+    """What reaches beyond the right edge of something that hides the rest of it."""
+    found: list[str] = place.evaluate(
+        """(root) => [...root.querySelectorAll('img, progress, button, table, figure')].filter((at) => {
+            const box = at.getBoundingClientRect();
+            if (!box.width) return false;
+            for (let above = at.parentElement; above; above = above.parentElement) {
+                const way = getComputedStyle(above).overflowX;
+                if (way === 'auto' || way === 'scroll') return false;
+                if (way !== 'visible' && box.right > above.getBoundingClientRect().right + 1) return true;
+            }
+            return false;
+        }).map((at) => at.tagName)"""
+    )
+    return found

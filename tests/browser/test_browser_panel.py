@@ -8,7 +8,7 @@ import shutil
 import nbformat
 import pytest
 from front_end import DARK, LIGHT, WIDGET, button
-from page_checks import hard_to_read, light_arrow, nameless, too_wide
+from page_checks import cut_off, hard_to_read, light_arrow, nameless, too_wide
 from playwright.sync_api import expect
 
 from peft_lab.texts import panels as texts
@@ -45,7 +45,7 @@ def test_the_panel_trains_on_helpdesk_pauses_goes_on_and_stops(lab, begin):
     button(panel, texts.TRAIN).click()
     expect(panel).to_contain_text(GOES_ON, timeout=LONG)
     book.run(2)  # other cells can be run meanwhile
-    assert not hard_to_read(panel)
+    assert not hard_to_read(panel) and not cut_off(panel)
     button(panel, texts.PAUSE).click()
     expect(panel).to_contain_text("Paused at step", timeout=LONG)
     button(panel, texts.RESUME).click()

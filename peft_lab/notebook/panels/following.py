@@ -11,6 +11,7 @@ from ipywidgets import HTML
 
 from peft_lab.errors import BadOption, RunProblem
 from peft_lab.notebook.live import InNotebook
+from peft_lab.notebook.panels.rows import contained
 from peft_lab.notebook.panels.saying import in_one_line
 from peft_lab.notebook.watching import Elsewhere
 from peft_lab.run import Run
@@ -102,7 +103,7 @@ class InPanel(InNotebook):
 
     def _show(self, bundle: dict[str, Any]) -> None:
         self.handle = self.region
-        self.region.value = bundle["text/html"]
+        self.region.value = contained(bundle["text/html"])
 
 
 def why_here(error: BadOption) -> str:

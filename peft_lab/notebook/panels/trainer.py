@@ -14,6 +14,7 @@ from peft_lab.bench import Busy
 from peft_lab.errors import RunProblem
 from peft_lab.notebook.panels.beginning import Beginning, Call, GivenUp
 from peft_lab.notebook.panels.following import Followed, Here, InPanel
+from peft_lab.notebook.panels.rows import contained, page
 from peft_lab.notebook.panels.saying import framed, in_one_line
 from peft_lab.present.parts import box, line
 from peft_lab.present.style import count
@@ -62,7 +63,7 @@ class Trainer:
         self.pause_button = _button(texts.PAUSE, texts.PAUSE_TIP, "", self._pause_pressed)
         self.stop_button = _button(texts.STOP, texts.STOP_TIP, "", self.stop)
         self.instead_button = _button("", "", "", self._instead_pressed)
-        self.note, self.region = HTML(layout=Layout(width="auto")), HTML(layout=Layout(width="auto"))
+        self.note, self.region = HTML(layout=Layout(width="auto")), page()
         buttons = [self.train_button, self.pause_button, self.stop_button, self.instead_button]
         self.widget = VBox(
             [HBox(buttons, layout=Layout(flex_flow="row wrap")), self.note, self.region], layout=Layout(width="100%")
@@ -242,7 +243,7 @@ class Trainer:
             self.note.value = framed(
                 box(in_one_line(error)) + line(texts.NEXT_LINE, texts.FAILED.format(run=run.id), "blue")
             )
-            self.region.value = run._repr_mimebundle_()["text/html"]
+            self.region.value = contained(run._repr_mimebundle_()["text/html"])
             self._set("broken")
             return
         if run.status == "stopped" and self._wanted == "pause":
@@ -259,7 +260,7 @@ class Trainer:
 
     def _over(self, run: Run) -> None:
         self.note.value = ""
-        self.region.value = run._repr_mimebundle_()["text/html"]
+        self.region.value = contained(run._repr_mimebundle_()["text/html"])
         self._set("ready")
         for call in self._on_end:
             call(run)
