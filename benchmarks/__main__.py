@@ -16,12 +16,14 @@ NAMES = (
     "resume",
     "keeping",
     "reach",
+    "tensors",
     "roles",
     "rft",
     "causal",
     "panel",
     "ray_study",
     "study",
+    "evidence",
 )
 
 

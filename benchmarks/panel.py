@@ -1,8 +1,9 @@
 """What an open panel costs, in a real kernel that is spoken to as a front end does.
 
-Three parts: how soon the panel answers while a run trains in the background and how soon that stops; what the open
-panel takes from the training; what 20 runs of a cell with a panel leave behind. One of them alone, with another
-number of rounds, is only printed: ``python -m benchmarks panel latency 20``, ``... slowdown 1 6``, ``... growth 6 2``.
+Four parts: how soon the panel answers while a run trains in the background and how soon that stops; how soon the plan
+follows an edit; what the open panel takes from the training; what 20 runs of a cell with a panel leave behind. One of
+them alone, with another number of rounds, is only printed: ``python -m benchmarks panel latency 20``,
+``... planning 6``, ``... slowdown 1 6``, ``... growth 6 2``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ from benchmarks.common import keep, middle
 from peft_lab.run import Run, list_runs
 
 CELL = "a-cell"
-PANEL = "%peft panel lora --data helpdesk --model minilm --device cpu --precision fp32 {more}"
+PANEL = "%peft panel {method} --data helpdesk --model minilm --device cpu --precision fp32 {more}"
+EDITED = {"lora": ("rank", ("3", "5", "6", "7", "10", "12")), "sparse": ("density", ("0.02", "0.03"))}
+"""By method the field that is edited, and what is typed into it in turn."""
+UNFINISHED, WHOLE = "being measured", "✓ fits"
+"""What a plan says that shows what would train, and one that says all."""
 WIDGETS = """import json
 from ipywidgets.widgets.widget import _instances
 print(json.dumps([[w.model_id, type(w).__name__, getattr(w, "description", "")] for w in list(_instances.values())]))"""
@@ -64,6 +69,21 @@ class Front:
         """Click a button; returns the seconds until its callback was done."""
         return self._timed(widget, {"method": "custom", "content": {"event": "click"}})
 
+    def until_shown(self, *said: str) -> tuple[float, str]:
+        """Wait until a page of a widget holds one of these texts; returns when, and which."""
+        until = time.monotonic() + LIMIT
+        while time.monotonic() < until:
+            try:
+                got = self.client.get_iopub_msg(timeout=1)
+            except Empty:
+                continue
+            state = got["content"].get("data", {}).get("state", {}) if got["msg_type"] == "comm_msg" else {}
+            page = state.get("value")
+            for text in said:
+                if isinstance(page, str) and text in page:
+                    return time.perf_counter(), text
+        raise TimeoutError(f"no page says {' or '.join(said)}")
+
     def widget(self, kind: str, description: str) -> str:
         """The model of a widget that is there now."""
         there = json.loads(self.run_cell(WIDGETS))
@@ -100,7 +120,12 @@ class Front:
 
 
 def main(argv: list[str]) -> None:
-    parts: dict[str, Callable[..., Any]] = {"latency": latency, "slowdown": slowdown, "growth": growth}
+    parts: dict[str, Callable[..., Any]] = {
+        "latency": latency,
+        "planning": planning,
+        "slowdown": slowdown,
+        "growth": growth,
+    }
     if argv:
         parts[argv[0]](*map(int, argv[1:]))
         return
@@ -110,7 +135,7 @@ def main(argv: list[str]) -> None:
 def latency(callbacks: int = 240) -> dict[str, Any]:
     """Seconds in which the panel answers a change of a field while its run trains, and in which a run stops."""
     with kernel() as front:
-        front.run_cell(PANEL.format(more="--epochs 200"), CELL)
+        front.run_cell(PANEL.format(method="lora", more="--epochs 200"), CELL)
         field, stop = front.widget("Text", "rank"), front.widget("Button", "Stop")
         front.click(front.widget("Button", "Train"))
         run = wait_for(lambda: next(iter(list_runs(front.runs)), None))
@@ -142,6 +167,27 @@ def latency(callbacks: int = 240) -> dict[str, Any]:
     return found
 
 
+def planning(edits: int = 6) -> dict[str, Any]:
+    """Seconds from an edit until the plan says what would train, and until it says all. The first is thrown away."""
+    found: dict[str, Any] = {}
+    for method, (name, values) in EDITED.items():
+        with kernel() as front:
+            front.run_cell(PANEL.format(method=method, more=""), CELL)
+            front.until_shown(WHOLE)
+            field, rows = front.widget("Text", name), []
+            for value in values[:edits]:
+                began = time.perf_counter()
+                front.change(field, value=value)
+                first, said = front.until_shown(UNFINISHED, WHOLE)
+                last = first if said == WHOLE else front.until_shown(WHOLE)[0]
+                rows.append({"what_trains": first - began, "all": last - began})
+                print(method, json.dumps(rows[-1]), flush=True)
+        found[method] = rows
+        for what in ("what_trains", "all"):
+            print(f"{method}, from an edit to {what}: {middle([row[what] for row in rows])} s")
+    return found
+
+
 def slowdown(rounds: int = 5, steps: int = 132) -> list[dict[str, Any]]:
     """Seconds a step of equal runs with an open panel that shows them and without one, in turn."""
     rows = []
@@ -167,7 +213,7 @@ def one_run(front: Front, shown: bool, steps: int) -> dict[str, Any]:
 
     before = {run.id for run in list_runs(front.runs)}
     if shown:
-        front.run_cell(PANEL.format(more=f"--max-steps {steps}"), CELL)
+        front.run_cell(PANEL.format(method="lora", more=f"--max-steps {steps}"), CELL)
         front.click(front.widget("Button", "Train"))
     else:
         front.run_cell(
@@ -197,7 +243,7 @@ def growth(times: int = 20, before: int = SETTLING) -> list[dict[str, int]]:
     rows = []
     with kernel() as front:
         for _ in range(before + 1 + times):
-            front.run_cell(PANEL.format(more=""), CELL)
+            front.run_cell(PANEL.format(method="lora", more=""), CELL)
             time.sleep(1.5)  # in which the plan's process begins
             rows.append(json.loads(front.run_cell(LEFT)))
             print(json.dumps(rows[-1]), flush=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,20 +41,24 @@ class Asked:
     metric: str | None = None
     per_label: int | None = None
     """Training rows of each label, the same for all methods; smaller sets are parts of larger ones."""
+    validation: int | None = None
+    """Rows of validation, taken from those that are then left; a share of the few is rough."""
 
     def spec(self) -> DataSpec:
         """Where its rows are."""
         train, test = (SHARED / "data" / f"{self.data}_{part}.{self.kind}" for part in ("train", "test"))
         need(train, test)
+        validation = str(others(train, self.per_label or 0, self.validation)) if self.validation else None
         if self.per_label:
             train = few(train, self.per_label)
-        return DataSpec(source=str(train), test=str(test), task=self.task, metric=self.metric)
+        return DataSpec(source=str(train), test=str(test), validation=validation, task=self.task, metric=self.metric)
 
 
 TASKS = {
     "banking77": Asked("banking77"),
     "banking77-100": Asked("banking77", per_label=100),
     "banking77-10": Asked("banking77", epochs=10, per_label=10),
+    "banking77-10-judged": Asked("banking77", epochs=10, per_label=10, validation=1000),
     "cola": Asked("cola", metric="matthews"),
     "mrpc": Asked("mrpc", epochs=5),
     "sts": Asked("sts", task="regression"),
@@ -175,14 +179,23 @@ def chosen_rate(rows: Iterable[Row], task: str, method: str) -> float:
 
 def few(train: Path, per_label: int) -> Path:
     """So many rows of each label, as a file."""
+    return _drawn(train, f"{per_label}", lambda rows: rows[rows.groupby("label").cumcount() < per_label])
+
+
+def others(train: Path, per_label: int, count: int) -> Path:
+    """So many rows that are not among the few of each label, as a file."""
+    name = f"not-{per_label}-{count}"
+    return _drawn(train, name, lambda rows: rows[rows.groupby("label").cumcount() >= per_label].head(count))
+
+
+def _drawn(train: Path, name: str, of: Callable[[Any], Any]) -> Path:
     import pandas as pd
 
-    file = BUILD / "quality_data" / f"{train.stem}-{per_label}.csv"
+    file = BUILD / "quality_data" / f"{train.stem}-{name}.csv"
     if file.exists():  # another process may be reading it
         return file
     file.parent.mkdir(parents=True, exist_ok=True)
-    rows = pd.read_csv(train).sample(frac=1, random_state=0)
-    rows[rows.groupby("label").cumcount() < per_label].to_csv(file, index=False)
+    of(pd.read_csv(train).sample(frac=1, random_state=0)).to_csv(file, index=False)
     return file
 
 

@@ -60,7 +60,8 @@ def one(task: str, method: str, seed: int, epochs: float) -> dict[str, Any]:
     """One run, trained anew."""
     name, settings = asked(method)
     lab = Lab(ROOT / "build" / "reach_runs")
-    run = lab.train(name, model="minilm", data=TASKS[task].spec(), epochs=epochs, seed=seed, **settings)
+    settings = {"epochs": epochs, "seed": seed, **settings}
+    run = lab.train(name, model="minilm", data=TASKS[task].spec(), **settings)
     return {"method": method, "seed": seed, "cost": run.cost, "curve": curve(run), "test": run.metrics["test"]}
 
 

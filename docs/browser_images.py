@@ -1,6 +1,7 @@
 """Photograph panels, explorers and the Stop button in a real JupyterLab.
 
     make screenshots
+    python docs/browser_images.py trains hostile     some of the scenes alone
 
 Needs the extra ``dev`` and Chromium. Runs to look into are those of the notebooks, as ``make notebooks`` leaves them;
 where there is none of ``sparse`` or ``apt``, it is trained for a few steps. The tokens are photographed only from a run
@@ -19,10 +20,12 @@ from images import IMAGES, OF_NOTEBOOKS, ROOT, RUNS, squeeze
 
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 
+from browser_scenes import SCENES, Scenes
 from front_end import DARK, FLAGS, LIGHT, Book, FrontEnd, button, find_chromium, jupyterlab
+from known_runs import make_runs, make_tiny
 from playwright.sync_api import expect, sync_playwright
 
-from peft_lab.notebook.panels import texts
+from peft_lab.texts import panels as texts
 
 BEGIN = "%load_ext peft_lab\nlab.model, _ = 'minilm', lab.data('helpdesk')"
 FEW = "--max-steps 40 --device cpu"
@@ -37,16 +40,25 @@ def main() -> None:
     chromium = find_chromium()
     if chromium is None:
         sys.exit("no Chromium here (apt-get install chromium)")
+    wanted = sys.argv[1:] or [*PAGES, *SCENES]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        (folder / "books").mkdir()
+        make_tiny(folder / "books")
+        make_runs(folder / "known", folder / "books")
         with jupyterlab(folder) as address, sync_playwright() as play:
             browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
-            page = browser.new_page(viewport={"width": WIDE, "height": HIGH}, device_scale_factor=1.25)
-            front = FrontEnd(page, address, folder / "books")
-            for photograph in (stop, panel, masks, gates, tokens):
-                photograph(front)
-                front.close_all()
-                front.theme(LIGHT)
+            for names, sharp in (([n for n in wanted if n in PAGES], 1.25), ([n for n in wanted if n in SCENES], 1)):
+                page = browser.new_page(viewport={"width": WIDE, "height": HIGH}, device_scale_factor=sharp)
+                front = FrontEnd(page, address, folder / "books")
+                scenes = Scenes(
+                    front, lambda place, name: keep(place, f"{name}.png"), folder / "runs", folder / "known"
+                )
+                for scene in names:
+                    PAGES[scene](front) if scene in PAGES else getattr(scenes, scene)()
+                    front.close_all()
+                    front.theme(LIGHT)
+                page.close()
             browser.close()
 
 
@@ -90,6 +102,10 @@ def tokens(front: FrontEnd) -> None:
     field.press("Enter")
     expect(shown).to_contain_text("threshold 0.5")
     both(front, shown, "explore-tokens")
+
+
+PAGES = {photograph.__name__: photograph for photograph in (stop, panel, masks, gates, tokens)}
+"""Photographed of the real model, light and dark."""
 
 
 # --- how -------------------------------------------------------------------------------------------------------------

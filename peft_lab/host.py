@@ -51,7 +51,10 @@ from peft_lab.loading import (
 )
 from pluggy_specs import PROJECT, hooks
 
-BUILTIN_PLUGINS = ("peft_lab.methods", "peft_lab.views", "peft_lab.tasks", "peft_lab.sources", "peft_lab.study")
+BUILTIN_PLUGINS = (
+    *("peft_lab.methods", "peft_lab.views", "peft_lab.tasks", "peft_lab.sources", "peft_lab.study"),
+    *("peft_lab.trackers.mlflow", "peft_lab.trackers.trackio"),
+)
 NOTEBOOK = "notebook"
 SLOW = 1.0
 """Seconds after which an observer that training waits for is a problem."""

@@ -14,10 +14,12 @@ from peft_lab.commands.looking import Looking
 from peft_lab.commands.paneling import Paneling
 from peft_lab.commands.planning import Planning
 from peft_lab.commands.prefixes import Prefixes
+from peft_lab.commands.reporting import Reporting
 from peft_lab.commands.selfchecking import SelfChecking
 from peft_lab.commands.shad import Shad
 from peft_lab.commands.studying import Studying
 from peft_lab.commands.tokens import Tokens
+from peft_lab.commands.tracking import Tracking
 from peft_lab.commands.training import Training
 from peft_lab.commands.using import Using
 from peft_lab.commands.workshop import Workshop
@@ -41,6 +43,8 @@ class Lab(
     Prefixes,
     Tokens,
     Shad,
+    Reporting,
+    Tracking,
     Configuring,
     SelfChecking,
 ):

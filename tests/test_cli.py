@@ -19,6 +19,7 @@ from peft_lab.run import Run, list_runs
 from peft_lab.selfcheck import Checked, guarded
 from peft_lab.selfcheck.findings import FAILED, OK, WARNING, Finding
 from peft_lab.testing import tiny_model, tiny_rows
+from peft_lab.texts.checks import STATES
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["--epochs", "1", "--batch-size", "8", "--device", "cpu", "--precision", "fp32"]
@@ -299,18 +300,18 @@ def test_selfcheck_finds_everything_well(call, place):
     code, out, _ = call("selfcheck", "--json")
     rows = {row["check"]: row for row in json.loads(out)}
     assert {"packages", "device", "memory", "runs folder", "model minilm", "data helpdesk", "training"} <= set(rows)
-    assert code == int(any(row[""] == FAILED for row in rows.values()))
-    assert rows["training"][""] == OK and "accuracy" in rows["training"]["found"], rows["training"]
-    assert rows["data helpdesk"][""] == OK
-    assert rows["packages"][""] in (OK, WARNING), rows["packages"]
+    assert code == int(any(row[""] == STATES[FAILED] for row in rows.values()))
+    assert rows["training"][""] == STATES[OK] and "accuracy" in rows["training"]["found"], rows["training"]
+    assert rows["data helpdesk"][""] == STATES[OK]
+    assert rows["packages"][""] in (STATES[OK], STATES[WARNING]), rows["packages"]
 
 
 def test_what_failed_is_said_and_gives_1(call, monkeypatch):
-    bad = Checked("selfcheck", ("check", "", "found", "what to do"), [["disk", FAILED, "full", "Make room"]])
+    bad = Checked("selfcheck", ("check", "", "found", "what to do"), [["disk", STATES[FAILED], "full", "Make room"]])
     monkeypatch.setattr("peft_lab.selfcheck.selfcheck", lambda host, folder, **more: bad)
     code, out, _ = call("selfcheck")
     assert code == 1 and "Make room" in out
-    assert Checked("", ("check", ""), [["disk", WARNING], ["packages", OK]]).ok
+    assert Checked("", ("check", ""), [["disk", STATES[WARNING]], ["packages", STATES[OK]]]).ok
 
 
 def test_a_check_never_raises(tmp_path):

@@ -94,6 +94,7 @@ def test_a_killed_worker_is_a_crash(lab):
     until(lambda: run.progress.get("step", 0) > 0)
     psutil.Process(run.record["pid"]).kill()
     until(lambda: not run.active)
+    until(lambda: all(child.status() != psutil.STATUS_ZOMBIE for child in psutil.Process().children()), 20)
     with pytest.raises(RunProblem, match="run-1 crashed.*%peft resume run-1"):
         run.wait()
 
@@ -121,6 +122,26 @@ def test_in_place_of_another_run(lab):
     third = lab.train("lora", bg=True, **LONG)
     with pytest.raises(RunProblem, match=f"{third.id} is training on"):
         lab.resume(first.id)
+
+
+def test_stopped_before_its_first_step_a_run_is_not_called_one_that_learned_nothing(tmp_path):
+    from peft_lab.training.progress import Progress
+    from peft_lab.training.session import train
+
+    lab = tiny_lab(tmp_path)
+
+    class AtOnce(Progress):
+        def update(self, **facts):
+            super().update(**facts)
+            if self.state["phase"] == "training":
+                self.stop()
+
+    progress = AtOnce()
+    progress.stop()
+    run = train(lab.recipe("lora", **LONG), lab.host, lab.folder, progress)
+    assert run.status == "stopped" and run.record["steps"]["done"] == 0
+    assert "learn" not in str(run.record["proof"]) and all(mark["ok"] for mark in run.record["proof"])
+    assert "✗" not in str(run)
 
 
 def test_a_stop_from_elsewhere_ends_a_run_in_this_process(tmp_path):

@@ -14,14 +14,15 @@ from test_views import put
 
 from peft_lab.errors import PeftLabError
 from peft_lab.lab import Lab
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.explore_compare import ComparePart
 from peft_lab.run import Run
+from peft_lab.texts import panels as texts
 from peft_lab.views.comparison import Comparison
 from peft_lab.views.curves import Curves
 from peft_lab.views.distance import Distance
 from pluggy_specs import Drawing, RunView, View
 
+OVER = ("data-curve", "time-curve")
 METHODS = (("bitfit", 0.92, 80), ("lora", 0.78, 200), ("full", 0.95, 60))
 """Method, accuracy and steps: axes would change if one were left out."""
 
@@ -195,14 +196,14 @@ def test_only_controls_of_the_picture_are_there(part: ComparePart) -> None:
 
 def test_differences_are_offered_where_all_runs_have_what_they_need(runs: list[Run], tmp_path: Path) -> None:
     part = ComparePart(Lab(tmp_path), runs)
-    assert [name for _, name in part.picture.options] == ["curves", "comparison", "distance"]
+    assert [name for _, name in part.picture.options] == ["curves", "comparison", "distance", *OVER]
     part.picture.value = "distance"
     assert part.shown.alt.count("went farthest") == 3
     part.ticked["run-1"].value = False
     assert part.shown.alt.count("went farthest") == 2
     for file in (runs[0].path / "artifacts").iterdir():
         file.unlink()
-    assert [name for _, name in ComparePart(Lab(tmp_path), runs).picture.options] == ["curves", "comparison"]
+    assert [name for _, name in ComparePart(Lab(tmp_path), runs).picture.options] == ["curves", "comparison", *OVER]
 
 
 def test_a_strangers_view_gets_the_runs_that_are_on(part: ComparePart, runs: list[Run], tmp_path: Path) -> None:

@@ -20,13 +20,14 @@ from test_token_view import BAD, UNSEEN, Fake, Row, call, one_class, put
 
 from peft_lab.errors import PeftLabError
 from peft_lab.lab import Lab
-from peft_lab.notebook.panels import paced, texts
+from peft_lab.notebook.panels import paced
 from peft_lab.notebook.panels.explore_tokens import TokensPart
 from peft_lab.notebook.panels.token_samples import TokenSamples
 from peft_lab.present import style
 from peft_lab.present.tokens.reading import read
 from peft_lab.present.tokens.sweep import reach, reasoning
 from peft_lab.run import Run
+from peft_lab.texts import panels as texts
 
 NAN = float("nan")
 FRAME = [NAN] * 102

@@ -20,7 +20,6 @@ import pluggy_specs
 from peft_lab.errors import BadOption, RunProblem, UnknownName
 from peft_lab.host import Host
 from peft_lab.lab import Lab
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.explore_distance import DistancePart
 from peft_lab.notebook.panels.explore_gates import GatesPart
 from peft_lab.notebook.panels.explore_masks import MasksPart
@@ -30,6 +29,7 @@ from peft_lab.notebook.panels.grids import LEVELS, ButtonGrid, Cell, grid_html, 
 from peft_lab.notebook.panels.place import WIDGET, Places, close_all
 from peft_lab.notebook.panels.soon import Soon
 from peft_lab.present.style import MOST_TINT, PALETTE, contrast
+from peft_lab.texts import panels as texts
 from pluggy_specs import Array, Artifact, Drawing, View
 
 QUERY = "encoder.layer.1.query.weight"

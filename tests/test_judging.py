@@ -373,7 +373,11 @@ def test_words_with_labels(lab):
     check_html(Stack((found.table(), *details(found)))._repr_mimebundle_()["text/html"])
 
 
-def test_a_model_that_writes(tmp_path):
+def test_a_model_that_writes(tmp_path, monkeypatch):
+    from peft_lab.judging import latency as timing
+
+    monkeypatch.setattr(timing, "ANSWERS", 2)
+    monkeypatch.setattr(timing, "LONGEST", 8)
     lab = tiny_causal_lab(tmp_path)
     runs = [lab.train("lora", seed=s, epochs=1, batch_size=8, device="cpu", write_answers=4) for s in (0, 1)]
     assert not [kind for kind in runs[0].artifacts if kind.endswith("-answers") and kind != "written-answers"]

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     (("pluggy_specs",), "the contract: hooks, types, errors a plugin may raise"),
     (("peft_lab.errors",), "errors people meet, and the nearest name"),
+    (("peft_lab.texts",), "every sentence that cards, tables, panels and views show"),
     (
         (
             "peft_lab.data_spec",
@@ -45,17 +46,20 @@ LAYERS = (
         ),
         "arithmetic on artifacts: losses by role, whether a format changed, how sure answers are; rows of a study",
     ),
+    (("peft_lab.evidence",), "whether a difference is real: statistics of rows and arrays"),
     (("peft_lab.host", "peft_lab.run"), "who offers what; what came out, on disk"),
     (
         ("peft_lab.sources", "peft_lab.tasks", "peft_lab.methods", "peft_lab.views"),
         "plugins that happen to come with the package; none knows another",
     ),
+    (("peft_lab.trackers",), "plugins that tell experiment trackers of runs, each through a process of its own"),
     (("peft_lab.training",), "from a recipe to a run: build, loop, evaluation, proof, journal"),
     (("peft_lab.keeping",), "what was trained, outside its run: adapters saved, loaded, merged; the equal script"),
     (("peft_lab.judging",), "field measures of a trained run: times, risks, costs, mistakes"),
     (("peft_lab.study",), "many recipes, and where they are trained"),
     (("peft_lab.listings", "peft_lab.selfcheck"), "what the lab's listings show; whether everything works here"),
     (("peft_lab.checking", "peft_lab.memory"), "whether what is shown still holds; what holds memory"),
+    (("peft_lab.reporting",), "a study or runs as a page for people who decide"),
     (("peft_lab.bench",), "what operations stand on: plugins, runs, the model and data at hand"),
     (("peft_lab.commands",), "operations, by what they are for"),
     (("peft_lab.lab",), "all operations in one class"),
@@ -77,6 +81,8 @@ HEAVY = (
     "pandas",
     "sklearn",
     "ipywidgets",
+    "mlflow",
+    "trackio",
     "ray",
 )
 
@@ -210,7 +216,7 @@ def test_a_view_imports_the_contract_the_look_and_helpers_only():
     """Helpers are files of the same folder that hold no view, or arithmetic on artifacts, which knows neither."""
     views = {name for name, file in MODULES.items() if "View" in bases_in(file)}
     arithmetic = ("peft_lab.judging.answers", "peft_lab.judging.calibration", "peft_lab.judging.risk")
-    allowed = ("peft_lab.present", "peft_lab.errors", "peft_lab.views", *arithmetic)
+    allowed = ("peft_lab.present", "peft_lab.errors", "peft_lab.texts", "peft_lab.views", *arithmetic)
     wrong = [
         i
         for i in IMPORTS

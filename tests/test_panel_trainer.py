@@ -78,7 +78,11 @@ def asks(methods="lora", settings=None, **more):
 
 
 def text_of(html):
-    return " ".join(re.sub(r"<[^>]+>", " ", html.value).split())
+    return plain_of(html.value)
+
+
+def plain_of(markup):
+    return " ".join(re.sub(r"<[^>]+>", " ", markup).split())
 
 
 def threads():
@@ -318,10 +322,16 @@ def test_the_newest_question_is_planned_in_another_process(seen):
     random.seed(7)
     states = random.getstate()
     planner = Planner(seen)
+    cards = []
+    planner.card.observe(lambda change: cards.append(change["new"]), "value")
     assert "plan" in text_of(planner.note)
     planner.ask(asks("full"))
     planner.ask(asks("lora", {**FAST, "rank": 2}))
-    until(lambda: planner.card.value, 200)
+    until(lambda: "fits" in text_of(planner.card), 200)
+    first, last = map(plain_of, cards)
+    assert "trainable" in first and "being measured" in first and "loading" not in first, "before a step is tried"
+    assert re.search(r"trainable [^(]*", first)[0] == re.search(r"trainable [^(]*", last)[0] and "being" not in last
+    assert "data:image/png" in cards[0]
     assert "method lora" in text_of(planner.card) and not planner.note.value
     assert all(word in text_of(planner.card) for word in ("trainable", "time", "memory", "fits"))
     assert "data:image/png" in planner.card.value, "what trains, by layer, is a picture"
@@ -354,7 +364,7 @@ def test_a_plan_that_only_this_kernel_can_make(here):
     until(lambda: "was added in this notebook" in text_of(planner.note))
     assert planner.here_button.layout.display == "" and planner._process is None
     planner.here_button.click()
-    until(lambda: planner.card.value)
+    until(lambda: "fits" in text_of(planner.card))
     assert "method mine" in text_of(planner.card) and planner.here_button.layout.display == "none"
     planner.close()
     close_all(planner.widget)
@@ -378,8 +388,10 @@ def test_a_newer_question_ends_the_work_on_an_older_one(monkeypatch):
     begun, answered = [], []
     desk, more = planning.Desk(), threading.Semaphore(0)
 
-    def slow(question, host):
+    def slow(question, host, tell):
         begun.append(question["number"])
+        if question["number"] == 1:
+            tell({"sketch": True})
         more.release()
         for _ in range(500 if question["number"] < 3 else 1):
             time.sleep(0.02)
@@ -394,7 +406,8 @@ def test_a_newer_question_ends_the_work_on_an_older_one(monkeypatch):
     class Out(io.StringIO):
         def write(self, text):
             answered.append(json.loads(text))
-            raise Enough
+            if "said" in answered[-1]:
+                raise Enough
 
     monkeypatch.setattr(planning, "answer", slow)
     before = signal.getsignal(signal.SIGINT)
@@ -406,5 +419,16 @@ def test_a_newer_question_ends_the_work_on_an_older_one(monkeypatch):
             planning.work_off(desk, None, Out())
     finally:
         signal.signal(signal.SIGINT, before)
-    assert begun == [1, 2, 3] and [one["number"] for one in answered] == [3]
+    assert begun == [1, 2, 3] and [one["number"] for one in answered] == [1, 3]
     assert time.monotonic() - began < 5
+
+
+def test_what_is_written_is_not_torn_by_a_newer_question():
+    desk, told = planning.Desk(), []
+    desk._newest = {"number": 1}
+    assert desk.take()["number"] == 1
+    with pytest.raises(planning.Outdated), desk.undisturbed():
+        desk._newest = {"number": 2}
+        desk._interrupted(signal.SIGINT, None)  # arrives while the line is being written
+        told.append("all of it")
+    assert told == ["all of it"] and desk.take()["number"] == 2

@@ -323,9 +323,10 @@ def test_a_run_that_began_from_another_needs_it_only_to_go_on(lab, elsewhere):
     shutil.rmtree(first.path)
     here = elsewhere.restore("second.zip")
     assert elsewhere.predict(here.id, "red").rows
-    with pytest.raises(RunProblem, match=rf"{first.id} is not a run|is not a run") as error:
+    with pytest.raises(RunProblem, match=f"{first.id}, which this run begins from, is gone") as error:
         elsewhere.resume(here.id)
-    assert "\n" not in str(error.value) and Run(here.path).status == "stopped"
+    assert "\n" not in str(error.value) and str(first.path.parent) not in str(error.value)
+    assert Run(here.path).status == "stopped"
 
 
 def test_a_crashed_run_is_taken_as_its_checkpoint_has_it(lab, elsewhere):

@@ -66,6 +66,20 @@ def test_smaller_subsets_are_parts_of_larger_ones_whatever_the_labels(lab):
         before = texts
 
 
+def test_small_subsets_of_tagged_rows_know_every_kind_of_entity(lab):
+    rows = [{"words": ["red", "ship", f"w{n}"], "tags": ["O", "O", "O"]} for n in range(120)]
+    for at, kind in ((13, "PLACE"), (57, "NAME"), (91, "DAY"), (100, "DAY")):
+        rows[at]["tags"] = ["O", f"B-{kind}", f"I-{kind}"]
+    lab.add(DatasetSource("tagged", "three kinds", lambda: {"train": rows, "test": rows[:20]}, task="tagging"))
+    spec = DataSpec(source="tagged", text="words", label="tags", validation_most=1, subset_seed=3)
+    before: set[str] = set()
+    for limit in (3, 4, 10, 60):
+        data = load_data(spec.model_copy(update={"limit": limit}), lab.host)
+        texts = set(data.splits["train"]["text"])
+        assert before <= texts and len(texts) == limit and set(data.labels) == {"PLACE", "NAME", "DAY"}
+        before = texts
+
+
 def test_conversations_come_whole_and_nested():
     groups = np.repeat(np.arange(30), np.random.default_rng(0).integers(1, 6, 30))
     before: set[int] = set()

@@ -105,10 +105,11 @@ def test_what_is_not_understood_on_a_line(shell):
     assert "study has no --sed" in line(shell, "%peft study --methods bitfit --sed 3")
     help_text = str(run(shell, "%peft study --help"))
     assert "--examples" in help_text and "--epochs" in help_text and "--seed " not in help_text
+    assert "change-map" not in help_text, "it draws no view"
 
 
 def test_an_interrupt_keeps_what_is_there_and_the_cell_goes_on(shell, capsys):
-    cell = f"%%peft study pilot\nmodel: tiny\ndata: tiny\nmethods: bitfit\nexamples: [20, all]\nseeds: 3\n{BODY}"
+    cell = f"%%peft study pilot\nmodel: tiny\ndata: tiny\nmethods: bitfit\nexamples: [20, all]\nseeds: 2\n{BODY}"
     handler = signal.getsignal(signal.SIGINT)
 
     def interrupt():
@@ -125,7 +126,7 @@ def test_an_interrupt_keeps_what_is_there_and_the_cell_goes_on(shell, capsys):
     threading.Thread(target=interrupt, daemon=True).start()
     stopped = run(shell, cell)
     assert isinstance(stopped, StudyStopped) and signal.getsignal(signal.SIGINT) == handler
-    assert re.match(r"The study pilot was stopped: \d of 15 cells are finished", stopped.lines[0])
+    assert re.match(r"The study pilot was stopped: \d of 10 cells are finished", stopped.lines[0])
     assert "%peft study resume pilot" in stopped.lines[1]
     whole = run(shell, cell)
     assert {row.status for row in whole.rows.rows} == {FINISHED}
@@ -145,7 +146,7 @@ def test_the_live_display_keeps_its_height_and_ends_as_nothing(tmp_path, monkeyp
     monkeypatch.setattr("IPython.display.display", lambda bundle, **how: handle.update(bundle, raw=True) or handle)
     monkeypatch.setattr(study_watching, "HTML_EVERY", 0.0)
     lab.watch_study = lambda progress, work: study_watching.watch_study(progress, work, study_watching.InNotebook())
-    lab.study("pilot", methods=["bitfit"], examples=[20, "all"], seeds=2, epochs=1, batch_size=8, device="cpu")
+    lab.study("pilot", methods=["bitfit"], examples=[20, "all"], seeds=1, epochs=1, batch_size=8, device="cpu")
     pages = [bundle["text/html"] for bundle in handle.shown if "text/html" in bundle]
     heights = {re.search(r"height:(\d+)px", page)[1] for page in pages}
     assert len(pages) >= 3 and len(heights) == 1
@@ -185,6 +186,6 @@ def test_the_command_line_takes_a_file(tmp_path, monkeypatch, capsys, one_thread
     assert "study pilot: tiny on rows.csv, 3 of 3 rows finished" in out and "untrained" in out
     assert main([*runs, "studies"]) == 0 and "pilot" in capsys.readouterr().out
     assert main([*runs, "study", "wrong.yaml"]) == 2
-    assert "line 2 of wrong.yaml: seeds: 'none' is neither" in capsys.readouterr().err
+    assert "line 2 of wrong.yaml: seeds: 'none' is no seed" in capsys.readouterr().err
     assert main([*runs, "study", "absent.yaml"]) == 2
     assert "no study file 'absent.yaml'" in capsys.readouterr().err

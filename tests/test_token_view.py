@@ -21,9 +21,10 @@ from peft_lab.cli.output import as_text
 from peft_lab.errors import PeftLabError
 from peft_lab.lab import Lab
 from peft_lab.present import Picture, render, style
-from peft_lab.present.token_text import BYTES, LONGEST, chips, one_line, readable
+from peft_lab.present.token_text import LONGEST, chips, one_line, readable
 from peft_lab.present.tokens import marks
 from peft_lab.run import Run
+from peft_lab.texts.tokens import BYTES
 from peft_lab.views.tokens import Tokens
 
 READ, LEARNED, SPECIAL_READ, SPECIAL_LEARNED = range(4)

@@ -83,16 +83,8 @@ NINE = [
 def test_the_hook_offers_the_views() -> None:
     assert [view.name for view in register_views()] == [
         *("curves", "change-map", "trainable-map", "comparison"),
-        *(
-            "gates",
-            "distance",
-            "adapter-activity",
-            "mask-atlas",
-            "constructs",
-            "tokens",
-            "reliability",
-            "risk-coverage",
-        ),
+        *("gates", "distance", "adapter-activity", "mask-atlas", "constructs", "tokens"),
+        *("reliability", "risk-coverage", "data-curve", "time-curve"),
     ]
     assert all(view.summary for view in register_views())
 

@@ -23,6 +23,7 @@ from peft_lab.notebook.widget_check import widgets
 from peft_lab.operations import operations_of
 from peft_lab.selfcheck.findings import FAILED, OK, WARNING
 from peft_lab.testing import tiny_lab
+from peft_lab.texts.checks import STATES
 from peft_lab.training import loop
 
 SETTINGS = {"batch_size": 8, "device": "cpu", "precision": "fp32"}
@@ -329,7 +330,7 @@ def test_the_check_of_a_workshop_names_the_model_at_hand_and_the_network(lab, on
     lab.model = str(lab.folder.parent / "tiny-bert")
     found = {row[0]: row for row in lab.selfcheck().rows}
     assert found["network"][2] == "off (profile workshop): nothing is asked of the hub"
-    assert found[f"model {lab.model}"][1] == OK and "files here, fingerprint" in found[f"model {lab.model}"][2]
+    assert found[f"model {lab.model}"][1] == STATES[OK] and "files here, fingerprint" in found[f"model {lab.model}"][2]
     lab.model = "somebody/a-model"
     found = {row[0]: row for row in lab.selfcheck().rows}
-    assert found["model somebody/a-model"][1] == FAILED and "switched off" in found["model somebody/a-model"][2]
+    assert found["model somebody/a-model"][1] == STATES[FAILED] and "switched off" in found["model somebody/a-model"][2]

@@ -17,6 +17,7 @@ from peft_lab.errors import PeftLabError, UnknownName
 from peft_lab.present.style import bytes_
 from peft_lab.run import Run
 from peft_lab.sources.inspection import KINDS
+from peft_lab.texts import checks as texts
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -76,23 +77,27 @@ class Inputs:
         try:
             files = self._files(run)
         except (PeftLabError, OSError) as error:
-            found.changed.append(f"data: {_said(error)}")
+            found.changed.append(texts.DATA_TROUBLE.format(why=_said(error)))
             return
         if files is None:
-            found.unknown.append("data on the hub is not looked at")
+            found.unknown.append(texts.DATA_ON_HUB)
             return
         gone = [file.name for file in files if not file.exists()]
         if gone:
-            found.changed.append(f"data: {', '.join(gone)} is gone")
+            found.changed.append(texts.DATA_GONE.format(files=", ".join(gone)))
             return
         try:
             now = self._fingerprint(run, files, then["data"])
         except PeftLabError as error:
-            found.changed.append(f"data: {error.message}")
+            found.changed.append(texts.DATA_TROUBLE.format(why=error.message))
             return
         if now != then["data"]:
-            touched = [f"{file.name} ({_clock(_touched(file))})" for file in files if not _older(file, run)]
-            found.changed.append(f"data changed: {', '.join(touched) or run.recipe.data.source}")
+            touched = [
+                texts.FILE_TOUCHED.format(file=file.name, time=_clock(_touched(file)))
+                for file in files
+                if not _older(file, run)
+            ]
+            found.changed.append(texts.DATA_CHANGED.format(files=", ".join(touched) or run.recipe.data.source))
 
     def _files(self, run: Run) -> list[Path] | None:
         """The files and folders that its data comes from; empty for rows that a plugin holds, None for the hub."""
@@ -157,12 +162,12 @@ class Inputs:
                     return
                 now = find_model(name, self.host).fingerprint
         except (PeftLabError, OSError) as error:
-            found.changed.append(f"base model: {_said(error)}")
+            found.changed.append(texts.MODEL_TROUBLE.format(why=_said(error)))
             return
         if not now:
-            found.unknown.append("the base model on the hub is not looked at")
+            found.unknown.append(texts.MODEL_ON_HUB)
         elif now != then["model"]:
-            found.changed.append(f"base model {name} changed")
+            found.changed.append(texts.MODEL_CHANGED.format(name=name))
 
     def _folder(self, name: str) -> Path | None:
         """Where a base model is on this machine; None for one of the hub."""
@@ -183,10 +188,10 @@ class Inputs:
         try:
             methods = [self.host.find("methods", spec.name) for spec in run.recipe.methods]
         except UnknownName as error:
-            found.changed.append(f"code: {error.message}")
+            found.changed.append(texts.CODE_TROUBLE.format(why=error.message))
             return
         if code_fingerprint(methods) != then["code"]:
-            found.changed.append(f"code of {run.recipe.method} or of peft_lab changed")
+            found.changed.append(texts.CODE_CHANGED.format(method=run.recipe.method))
 
     def _packages(self, run: Run, found: Compared) -> None:
         from peft_lab.training.fingerprints import differences

@@ -15,6 +15,7 @@ from typing import Any
 from peft_lab.errors import PeftLabError
 from peft_lab.present.style import DASH
 from peft_lab.run import Run
+from peft_lab.texts import checks as texts
 
 TITLE = re.compile(r"^(run-\d+)  \S (\w+)( at step .*)?$")
 NAMED = re.compile(r"(?<![\w./-])run-\d+\b")
@@ -57,7 +58,7 @@ class Cell:
         """What people call it."""
         if self.here and self.count:
             return f"In[{self.count}]"
-        return f"cell {self.place}" if self.place else DASH
+        return texts.CELL_NUMBER.format(number=self.place) if self.place else DASH
 
 
 class NotebookUnreadable(PeftLabError):

@@ -9,8 +9,7 @@ from typing import NamedTuple
 from peft_lab.checking.outputs import Cell
 from peft_lab.checking.verdicts import FRESH, ORDER, OTHER, STALE, Verdict
 from peft_lab.present.table import Table
-
-COLUMNS = ("cell", "run", "method", "verdict", "why")
+from peft_lab.texts import checks as texts
 
 
 class Judged(NamedTuple):
@@ -37,30 +36,30 @@ def checked(found: Sequence[Judged], read: Sequence[str], about: str) -> Checked
         about: what was looked at and what was not, in a sentence.
     """
     rows = [
-        [one.cell.name if one.cell else None, one.run, one.method, one.verdict.word, "; ".join(one.verdict.why)]
+        [one.cell.name if one.cell else None, one.run, one.method, one.verdict.said, "; ".join(one.verdict.why)]
         for one in found
     ]
     notes = [_advice(found)]
     if read:
-        notes.append(f"Read to compare, as written since: {', '.join(dict.fromkeys(read))}.")
+        notes.append(texts.READ_TO_COMPARE.format(files=", ".join(dict.fromkeys(read))))
     notes.append(about)
     note = " ".join(filter(None, notes))
     stale = any(one.verdict.word == STALE for one in found)
-    return Checked("what is shown, and whether it still holds", COLUMNS, rows, note=note, ok=not stale)
+    return Checked(texts.CHECK, texts.CHECK_COLUMNS, rows, note=note, ok=not stale)
 
 
 def _advice(found: Sequence[Judged]) -> str:
     if not found:
-        return "No output shows a run. Train one: %peft train bitfit."
+        return texts.NO_OUTPUT
     stale = list(dict.fromkeys(_place(one) for one in found if one.verdict.word == STALE))
     if stale:
-        return f"Run again, in this order: {', '.join(stale)}."
+        return texts.RUN_AGAIN.format(cells=", ".join(stale))
     if any(one.verdict.word == ORDER for one in found):
-        return "Run all cells from the top: then what they show and what they say agree."
+        return texts.FROM_THE_TOP
     if all(one.verdict.word in (FRESH, OTHER) for one in found):
-        return "All of it still holds."
-    return "Nothing is stale; not all of it is finished."
+        return texts.ALL_HOLDS
+    return texts.NOT_FINISHED
 
 
 def _place(one: Judged) -> str:
-    return one.cell.name if one.cell else f"what trained {one.run}"
+    return one.cell.name if one.cell else texts.WHAT_TRAINED.format(run=one.run)

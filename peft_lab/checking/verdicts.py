@@ -13,8 +13,10 @@ from peft_lab.checking.outputs import Shown
 from peft_lab.present.facts import MARKS
 from peft_lab.recipe import Recipe
 from peft_lab.run import Run
+from peft_lab.texts import cards
+from peft_lab.texts import checks as texts
 
-FRESH, STALE, OTHER, ORDER = "✓ fresh", "✗ stale", "! other session", "! out of order"
+FRESH, STALE, OTHER, ORDER = "fresh", "stale", "other", "order"
 KEPT = re.compile(r"(.+)-[0-9a-f]{8}(\.parquet)?")
 """The file of a table of the notebook."""
 MOST = 3
@@ -32,10 +34,18 @@ class Again:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A word with its mark, and the reasons."""
+    """A word, or the status of a run that did not end, and the reasons."""
 
     word: str
     why: Sequence[str] = field(default=())
+
+    @property
+    def said(self) -> str:
+        """The word with its mark, as people read it."""
+        if self.word in texts.VERDICTS:
+            return texts.VERDICTS[self.word]
+        state = cards.STATES.get(self.word, self.word)
+        return texts.STATE.format(mark=MARKS.get(self.word, ("?", ""))[0], state=state)
 
 
 def judge(shown: Shown, run: Run | None, compared: Compared, again: Again, elsewhere: bool) -> Verdict:
@@ -46,21 +56,20 @@ def judge(shown: Shown, run: Run | None, compared: Compared, again: Again, elsew
         elsewhere: it was made by another kernel session.
     """
     if run is None:
-        return Verdict(STALE, [f"{shown.run} is gone"])
+        return Verdict(STALE, [texts.GONE.format(run=shown.run)])
     stale = [*_identity(shown, run), *compared.changed]
     word, order = _recipe(run, again)
     stale += word
     if stale:
         return Verdict(STALE, stale)
-    said = [f"as far as can be told: {', '.join(compared.unknown)}"] if compared.unknown else []
+    said = [texts.AS_FAR_AS.format(what=", ".join(compared.unknown))] if compared.unknown else []
     status = run.status
     if status != "finished":
-        mark = MARKS.get(status, ("?", ""))[0]
-        return Verdict(f"{mark} {status}", [*_ending(run), *order, *said])
+        return Verdict(status, [*_ending(run), *order, *said])
     if order:
         return Verdict(ORDER, [*order, *said])
     if elsewhere:
-        return Verdict(OTHER, ["nothing it depends on changed, but this kernel did not run it", *said])
+        return Verdict(OTHER, [texts.OTHER_SESSION, *said])
     return Verdict(FRESH, said)
 
 
@@ -71,11 +80,12 @@ def _identity(shown: Shown, run: Run) -> Iterator[str]:
     other = [name for name, value in shown.prints.items() if not _begins(prints.get(name), value)]
     ended = str(record.get("ended") or "")
     if "recipe" in other:
-        yield f"{run.id} is another run now"
+        yield texts.ANOTHER_RUN.format(run=run.id)
     elif record.get("resumed") and (other or (shown.ended and shown.ended != ended)):
-        yield f"{run.id} went on since: {shown.status or 'it'} then, {run.status} now"
+        then = cards.STATES.get(shown.status, shown.status) or texts.WENT_ON_IT
+        yield texts.WENT_ON.format(run=run.id, then=then, now=cards.STATES.get(run.status, run.status))
     elif other or (shown.ended and ended and shown.ended != ended):
-        yield f"{run.id} was trained anew since"
+        yield texts.TRAINED_ANEW.format(run=run.id)
 
 
 def _begins(whole: Any, short: str) -> bool:
@@ -85,9 +95,10 @@ def _begins(whole: Any, short: str) -> bool:
 def _ending(run: Run) -> Iterator[str]:
     steps = run.record.get("steps") or {}
     if run.status == "running":
-        yield f"wait for it: %peft wait {run.id}"
+        yield texts.WAIT_FOR_IT.format(run=run.id)
     elif steps.get("planned"):
-        yield f"at step {steps.get('done', 0):,} of {steps['planned']:,}; go on: %peft resume {run.id}"
+        done, planned = f"{steps.get('done', 0):,}", f"{steps['planned']:,}"
+        yield texts.GO_ON.format(done=done, planned=planned, run=run.id)
     elif message := (run.record.get("error") or {}).get("message"):
         yield str(message)
 
@@ -95,19 +106,17 @@ def _ending(run: Run) -> Iterator[str]:
 def _recipe(run: Run, again: Again) -> tuple[list[str], list[str]]:
     """Reasons to call it stale, and reasons to call it out of order."""
     if again.problem:
-        return [f"the cell cannot be run again: {again.problem}"], []
+        return [texts.CANNOT_RUN_AGAIN.format(problem=again.problem)], []
     then = run.recipe.fingerprint
     now, in_turn = (recipe and recipe.fingerprint != then for recipe in (again.now, again.in_turn))
     if now and in_turn:
         assert again.now is not None
-        return [f"the recipe changed: {', '.join(differences(run.recipe, again.now))}"], []
+        return [texts.RECIPE_CHANGED.format(differences=", ".join(differences(run.recipe, again.now)))], []
     if now and again.now is not None:
-        top = "from the top it gives the same" if again.in_turn else "what Python set before it is not followed"
-        return [], [f"run now it would take another recipe: {', '.join(differences(run.recipe, again.now))}; {top}"]
+        said = texts.NOW_OTHER_SAME_TOP if again.in_turn else texts.NOW_OTHER
+        return [], [said.format(differences=", ".join(differences(run.recipe, again.now)))]
     if in_turn and again.in_turn is not None:
-        return [], [
-            f"run from the top it would take another recipe: {', '.join(differences(run.recipe, again.in_turn))}"
-        ]
+        return [], [texts.TOP_OTHER.format(differences=", ".join(differences(run.recipe, again.in_turn)))]
     return [], []
 
 
@@ -121,12 +130,12 @@ def differences(then: Recipe, now: Recipe) -> list[str]:
             continue
         table = _table(old)
         if key == "data source" and table and table == _table(new):
-            found.append(f"the rows of {table} changed")
+            found.append(texts.ROWS_CHANGED.format(table=table))
         elif key != "start weights" or then.start is None or now.start is None or then.start.run != now.start.run:
-            found.append(f"{key} {_value(old)} then, {_value(new)} now")
+            found.append(texts.SETTING_CHANGED.format(setting=key, before=_value(old), after=_value(new)))
         else:
-            found.append(f"{Path(then.start.run).name}, which it begins from, changed")
-    return found if len(found) <= MOST else [*found[: MOST - 1], f"{len(found) - MOST + 1} more"]
+            found.append(texts.START_CHANGED.format(run=Path(then.start.run).name))
+    return found if len(found) <= MOST else [*found[: MOST - 1], texts.MORE.format(count=len(found) - MOST + 1)]
 
 
 def _flat(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -151,4 +160,4 @@ def _table(source: Any) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, str) and ("/" in value or "\\" in value):
         return Path(value).name
-    return "none" if value is None else str(value)
+    return texts.NO_VALUE if value is None else str(value)

@@ -14,6 +14,7 @@ from peft_lab.checking.verdicts import Again, judge
 from peft_lab.commands._rehearsal import rehearse
 from peft_lab.errors import RunProblem
 from peft_lab.run import RUN_JSON, Run
+from peft_lab.texts import checks as texts
 
 
 def check_runs(bench: Bench, chosen: Sequence[Run]) -> Checked:
@@ -62,7 +63,7 @@ def _run(bench: Bench, name: str) -> Run | None:
 
 def _about(file: Path | None, saved_at: float, cells: Sequence[Cell]) -> str:
     if file is None:
-        return "Seen: what this session ran. To see all of a notebook, save it and name it: %peft check NAME.ipynb"
+        return texts.SEEN_SESSION
     newer = any(cell.here and cell.when > saved_at for cell in cells)
-    more = ", and what this session ran since" if newer else ""
-    return f"Seen: {file.name} as saved at {time.strftime('%H:%M', time.localtime(saved_at))}{more}."
+    said = texts.SEEN_FILE_AND if newer else texts.SEEN_FILE
+    return said.format(file=file.name, time=time.strftime("%H:%M", time.localtime(saved_at)))

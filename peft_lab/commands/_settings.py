@@ -12,15 +12,10 @@ from peft_lab.present.table import Table
 from peft_lab.profiles import NONE
 from peft_lab.recipe import Recipe, Training
 from peft_lab.run import runs_folder
+from peft_lab.texts import tables as texts
 
 if TYPE_CHECKING:
     from peft_lab.bench import Bench
-
-BUILT_IN = "built in"
-NOTE = (
-    "A flag on the line comes before all of these. In a notebook: %config PeftMagics.settings = {'epochs': 2}. "
-    "In pyproject.toml: [tool.peft_lab] and [tool.peft_lab.training]."
-)
 
 
 def settings_in_effect(bench: Bench, methods: Sequence[str]) -> Table:
@@ -28,7 +23,8 @@ def settings_in_effect(bench: Bench, methods: Sequence[str]) -> Table:
     suggested: dict[str, tuple[Any, str]] = {}
     for name in reversed(methods):  # as in a recipe, the first method written has the last word
         suggested |= {
-            key: (value, f"{name} suggests it") for key, value in bench.host.find("methods", name).training.items()
+            key: (value, texts.SUGGESTS.format(method=name))
+            for key, value in bench.host.find("methods", name).training.items()
         }
     at_hand = {"runs": str(bench.folder), "model": bench.model, "data": bench.spec.source}
     built_in: dict[str, Any] = {"runs": str(runs_folder()), "model": DEFAULT_MODEL, "data": DEFAULT_DATA, "live": True}
@@ -36,11 +32,12 @@ def settings_in_effect(bench: Bench, methods: Sequence[str]) -> Table:
     built_in |= {"seed": Recipe.model_fields["seed"].default} | Training().model_dump()
     rows = []
     for key in (*KEYS, *Training.model_fields):
-        value, origin = bench.defaults.find(key) or suggested.get(key) or (built_in[key], BUILT_IN)
+        value, origin = bench.defaults.find(key) or suggested.get(key) or (built_in[key], texts.BUILT_IN)
         if key == "runs":
             value = str(runs_folder(value))
         if at_hand.get(key, value) != value:
             value, origin = at_hand[key], CHOSEN
         rows.append([key, value if isinstance(value, str) else json.dumps(value), origin])
-    troubles = "".join(f" Not used: {problem}." for problem in bench.defaults.problems)
-    return Table("settings in effect", ("setting", "value", "from"), rows, note=NOTE + troubles)
+    notes = [texts.SETTINGS_NOTE.format(settings="{'epochs': 2}")]
+    notes += [texts.NOT_USED.format(problem=problem) for problem in bench.defaults.problems]
+    return Table(texts.SETTINGS_TITLE, texts.SETTINGS_COLUMNS, rows, note=" ".join(notes))

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from peft_lab.bench import DEFAULT_DATA
-from peft_lab.commands._settings import BUILT_IN, CHOSEN
+from peft_lab.defaults import CHOSEN
 from peft_lab.present.style import seconds
 from peft_lab.present.table import Table
 from peft_lab.profiles import PROFILES
+from peft_lab.texts import tables as texts
 
 if TYPE_CHECKING:
     from peft_lab.bench import Bench
 
 WORKSHOP = "workshop"
-ON = "First of all: %peft selfcheck. In pyproject.toml: [tool.peft_lab] profile = 'workshop'. Off: %peft workshop --off"
-OFF = "Settings are again what they were before: %peft config"
 
 
 def workshop(bench: Bench) -> Table:
@@ -25,30 +24,31 @@ def workshop(bench: Bench) -> Table:
 
     def origin(key: str) -> str:
         found = defaults.find(key)
-        return found[1] if found else BUILT_IN
+        return found[1] if found else texts.BUILT_IN
 
     chosen = bench.model != defaults.get("model", bench.model)
     budget = defaults.get("max_seconds")
     rows = [
-        ["network", *_network(bench, origin("offline")), "%config PeftMagics.offline = False"],
-        ["base model", _model(bench), CHOSEN if chosen else origin("model"), "%peft model NAME, or --model NAME"],
-        ["data", bench.spec.source, _data_origin(bench, origin("data")), "%peft data NAME, or --data NAME"],
-        ["seed", str(defaults.get("seed", 0)), origin("seed"), "--seed 1"],
-        ["time budget", _budget(budget), origin("max_seconds"), "--max-seconds 120; inf for none"],
-        ["runs", str(bench.folder), origin("runs"), "%config PeftMagics.runs = 'FOLDER'"],
+        [texts.NETWORK, *_network(bench, origin("offline")), "%config PeftMagics.offline = False"],
+        [texts.BASE_MODEL_ROW, _model(bench), CHOSEN if chosen else origin("model"), texts.MODEL_NAMED],
+        [texts.DATA, bench.spec.source, _data_origin(bench, origin("data")), texts.DATA_NAMED],
+        [texts.SEED, str(defaults.get("seed", 0)), origin("seed"), "--seed 1"],
+        [texts.TIME_BUDGET, _budget(budget), origin("max_seconds"), texts.OTHER_BUDGET],
+        [texts.RUNS, str(bench.folder), origin("runs"), "%config PeftMagics.runs = 'FOLDER'"],
     ]
-    title = f"workshop: {PROFILES[WORKSHOP].summary}" if on else "workshop is off"
-    return Table(title, ("what", "now", "from", "another way"), rows, note=ON if on else OFF)
+    title = (texts.WORKSHOP_ON if on else texts.WORKSHOP_OFF).format(summary=PROFILES[WORKSHOP].summary)
+    note = texts.WORKSHOP_ON_NOTE if on else texts.WORKSHOP_OFF_NOTE
+    return Table(title, texts.WORKSHOP_COLUMNS, rows, note=note)
 
 
 def _network(bench: Bench, origin: str) -> tuple[str, str]:
     off = bench.defaults.get("offline")
-    return "off: nothing is asked of the hub" if off else "as the environment says", origin
+    return texts.NETWORK_OFF if off else texts.NETWORK_AS_SET, origin
 
 
 def _model(bench: Bench) -> str:
     offer = bench.host.offers("models").get(bench.model)
-    return f"{bench.model} ({offer.item.summary})" if offer else bench.model
+    return texts.MODEL_SUMMARY.format(model=bench.model, summary=offer.item.summary) if offer else bench.model
 
 
 def _data_origin(bench: Bench, origin: str) -> str:
@@ -57,5 +57,5 @@ def _data_origin(bench: Bench, origin: str) -> str:
 
 def _budget(most: float | None) -> str:
     if most is None:
-        return "none: a training goes on until its last step"
-    return f"{seconds(most)} of training, then the run ends with what it got; loading and evaluation come on top"
+        return texts.NO_BUDGET
+    return texts.BUDGET.format(time=seconds(most))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from peft_lab.bench import Bench
 from peft_lab.errors import RunProblem
 from peft_lab.operations import About, operation
+from peft_lab.texts import tables as texts
 
 if TYPE_CHECKING:
     from peft_lab.present.table import Table
@@ -37,7 +38,7 @@ class Configuring(Bench):
             error = run.record.get("error")
             if not error:
                 raise RunProblem(f"{run.id} has no error on record", f"It is {run.status}")
-            return Verbatim(f"{run.id}: {error['type']}", error["traceback"])
+            return Verbatim(texts.ERROR_OF.format(run=run.id, error=error["type"]), error["traceback"])
         if not self.trouble:
             raise RunProblem("no %peft has failed here yet", "For a run that failed: %peft debug run-3")
-        return Verbatim("The last error of a %peft", self.trouble)
+        return Verbatim(texts.LAST_ERROR, self.trouble)

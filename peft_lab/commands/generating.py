@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from peft_lab.bench import Bench, RunName
 from peft_lab.errors import BadOption
 from peft_lab.operations import About, operation
+from peft_lab.texts import tables as texts
 
 if TYPE_CHECKING:
     from peft_lab.listings.written import SideBySide
@@ -42,11 +43,11 @@ class Generating(Bench):
         schemas = _tools(tools) if tools else []
         how: dict[str, Any] = {"most": max_new_tokens, "temperature": temperature, "seed": seed}
         write = {
-            f"base model {chosen.recipe.model}": lambda rows: self.serve_base(chosen).write(rows, **how),
+            texts.BASE_MODEL.format(model=chosen.recipe.model): lambda rows: self.serve_base(chosen).write(rows, **how),
             chosen.id: lambda rows: self.serve(chosen).write(rows, **how),
         }
-        drawn = f"drawn at temperature {temperature:g}, seed {seed}" if temperature else "the likeliest token each time"
-        note = f"At most {max_new_tokens} tokens, {drawn}."
+        said = texts.DRAWN if temperature else texts.LIKELIEST
+        note = said.format(most=max_new_tokens, temperature=f"{temperature:g}", seed=seed)
         return written_by(chosen, prompts, write, tools=schemas, system=system, note=note)
 
 

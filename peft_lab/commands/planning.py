@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ from peft_lab.operations import About, operation
 if TYPE_CHECKING:
     from peft_lab.host import Host
     from peft_lab.recipe import Recipe
-    from peft_lab.training.plan import Plan
+    from peft_lab.training.plan import Plan, Sketch
 
 
 class Planning(Bench):
@@ -31,15 +32,28 @@ class Planning(Bench):
         return plan
 
 
-def planned(recipe: Recipe, host: Host) -> Plan:
+def planned(recipe: Recipe, host: Host, tell: Callable[[Sketch], None] | None = None) -> Plan:
     """The plan of a recipe, with its picture.
+
+    Args:
+        tell: is given what would train, with the picture, as soon as that is known.
 
     Raises:
         PeftLabError: what training would raise before its first step.
     """
-    from peft_lab.present.picture import render
+    from peft_lab.present.picture import Picture, render
     from peft_lab.training.plan import make_plan
 
-    plan = make_plan(recipe, host)
-    view = host.find("views", "trainable-map")()
-    return replace(plan, picture=render(view.draw([plan])))
+    drawn: list[Picture] = []
+
+    def picture(plan: Sketch) -> Picture:
+        view = host.find("views", "trainable-map")()
+        return render(view.draw([plan]))
+
+    def told(sketch: Sketch) -> None:
+        assert tell is not None
+        drawn.append(picture(sketch))
+        tell(replace(sketch, picture=drawn[0]))
+
+    plan = make_plan(recipe, host, told if tell is not None else None)
+    return replace(plan, picture=drawn[0] if drawn else picture(plan))

@@ -76,5 +76,5 @@ def fit_temperature(outputs: np.ndarray, label: np.ndarray) -> float:
 
     bounds = (float(np.log(LOWEST)), float(np.log(HIGHEST)))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    # The search never looks at 1 itself: what is no better than that is 1.
-    return float(np.exp(found.x)) if found.fun < loss(0.0) else 1.0
+    # The search looks at neither 1 nor the ends: what is no better than 1 is 1, and a loss that only falls is an end.
+    return float(np.exp(min((0.0, *bounds, float(found.x)), key=loss)))

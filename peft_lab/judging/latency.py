@@ -53,8 +53,8 @@ def measured(run: Run, host: Host, rows: Sequence[Row]) -> dict[str, Any]:
         rows: real texts, at least one.
 
     Returns:
-        ``unmerged`` and ``merged`` as plain data, ``merged`` None with ``why_not_merged``; how they were measured; and
-        the bytes that each model takes in memory.
+        ``unmerged`` and ``merged`` as plain data, ``merged`` None with ``why_not_merged``; how they were measured; the
+        bytes that each model takes in memory; and on a GPU the ``peak`` of its memory while texts were answered.
     """
     import torch
 
@@ -62,8 +62,12 @@ def measured(run: Run, host: Host, rows: Sequence[Row]) -> dict[str, Any]:
 
     rows = list(rows)
     restored = restore(run, host)
+    on_gpu = restored.place.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(restored.place.device)
     found: dict[str, Any] = {
         "unmerged": _times(restored, rows),
+        "peak": torch.cuda.max_memory_allocated(restored.place.device) if on_gpu else None,
         "model_bytes": model_bytes(restored.built.model),
         "merged": None,
         "merged_model_bytes": None,
@@ -166,13 +170,28 @@ def _writing(restored: Restored, rows: Sequence[Row], wait: Callable[[], None]) 
     wanted = [{name: row[name] for name in row if name != "label"} for row in rows]
     one = [[wanted[n % len(wanted)]] for n in range(CALLS + WARM_UP)]
     first = _clocked(lambda some: restored.write(some, most=1), one, wait, WARM_UP)
-    written: list[str] = []
+    lengths: list[int] = []
     some = one[:ANSWERS]
-    whole = _clocked(lambda some: written.extend(restored.write(some, most=LONGEST)), some, wait, 0)
+    whole = _clocked(lambda some: lengths.append(_written_tokens(restored, some)), some, wait, 0)
     p50, p95, p99 = (float(value) for value in np.percentile(first, (50, 95, 99)))
-    tokens = sum(map(len, restored.tokenizer(written, add_special_tokens=False)["input_ids"]))
-    behind = max(1e-9, float(whole.sum()) - p50 * len(some))
-    return Times(CALLS, p50, p95, p99, answer_p50=float(np.median(whole)), tokens_per_second=tokens / behind)
+    behind = float(whole.sum()) - p50 * len(some)
+    speed = (sum(lengths) - len(lengths)) / behind if behind > 0 and sum(lengths) > len(lengths) else None
+    return Times(CALLS, p50, p95, p99, answer_p50=float(np.median(whole)), tokens_per_second=speed)
+
+
+def _written_tokens(restored: Restored, rows: Sequence[Row]) -> int:
+    """Let the model answer a row; how many tokens it wrote."""
+    from peft_lab.training.conversing import prompt_ids
+    from peft_lab.training.rendering import Template
+    from peft_lab.training.writing import written
+
+    template = Template(restored.tokenizer)
+    most = max(1, min(LONGEST, restored.max_length // 2))
+    prompts = prompt_ids(template, rows, restored.max_length - most)
+    pad = int(restored.tokenizer.pad_token_id)
+    with restored.place.autocast():
+        (ids,) = written(restored.built.model, prompts, pad=pad, ends=template.ends, most=most)
+    return max(1, len(ids))
 
 
 def _clocked(call: Call, groups: Sequence[Sequence[Row]], wait: Callable[[], None], warm_up: int) -> np.ndarray:

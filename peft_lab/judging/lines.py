@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from peft_lab.judging import texts
 from peft_lab.judging.judgement import Judgement
 from peft_lab.present.style import bytes_, number, score, seconds, share, words
+from peft_lab.texts import judging as texts
 
 Found = Mapping[str, Any]
 NO_FIGURES: Found = {}
@@ -42,7 +42,7 @@ def milliseconds(duration: float) -> str:
     if duration >= 0.9995:
         return seconds(duration)
     thousands = duration * 1000
-    return f"{thousands:.0f} ms" if thousands >= 9.95 else f"{thousands:.1f} ms"
+    return texts.MILLISECONDS.format(count=f"{thousands:.0f}" if thousands >= 9.95 else f"{thousands:.1f}")
 
 
 def of_hundred(part: float) -> str:
@@ -59,7 +59,7 @@ def percent(part: float) -> str:
 
 def points(part: float) -> str:
     """``3.2 points`` of 0.032."""
-    return f"{100 * part:.1f} points"
+    return texts.POINTS.format(count=f"{100 * part:.1f}")
 
 
 def _line(key: str, figure: str, said: Found = NO_FIGURES, *, means: str = "") -> Line:
@@ -86,16 +86,18 @@ def _quality(found: Found, judgement: Judgement) -> Iterator[Line]:
     if classes and len(classes) > 1:
         worst = classes[0]
         counts = {name: f"{worst[name]:,}" for name in ("there", "answered", "right")}
-        yield _line("weakest", score(worst["f1"]), {"units": units, "label": worst["label"], **counts})
+        yield _line("weakest", score(worst["f1"]), {"units": units, "label": repr(worst["label"]), **counts})
 
 
 def _calibration(found: Found, judgement: Judgement) -> Iterator[Line]:
     gap = found["confidence"] - found["accuracy"]
     verdict = texts.AS_SURE if abs(gap) < CLOSE else texts.SURER if gap > 0 else texts.LESS_SURE
-    means = {"confidence": share(found["confidence"]), "accuracy": share(found["accuracy"]), "verdict": verdict}
-    yield _line("calibration", points(found["ece"]), {"bins": found["bins"], **means})
+    said = {"confidence": share(found["confidence"]), "accuracy": share(found["accuracy"]), "verdict": verdict}
+    yield _line("calibration", points(found["ece"]), {"bins": found["bins"], **said})
     if found.get("temperature") is not None:
-        yield _line("temperature", points(found["ece_after"]), {"temperature": f"{found['temperature']:.2f}"})
+        end = texts.END if found["at_end"] else ""
+        facts = {"temperature": f"{found['temperature']:.2f}", "end": end}
+        yield _line("temperature", points(found["ece_after"]), facts)
 
 
 def _risk(found: Found, judgement: Judgement) -> Iterator[Line]:
@@ -136,7 +138,8 @@ def _typos(found: Found, judgement: Judgement) -> Iterator[Line]:
     if one.get("score") is None or found.get("score") is None:
         return
     changed = texts.CHANGED.format(share=share(one["churn"])) if one.get("churn") is not None else ""
-    facts = {"name": words(judgement.headline).capitalize(), "rate": percent(one["rate"]), "changed": changed}
+    name = words(judgement.headline)
+    facts = {"name": f"{name[:1].upper()}{name[1:]}", "rate": percent(one["rate"]), "changed": changed}
     yield _line("typos", score(one["score"]), {**facts, "before": score(found["score"])})
 
 
@@ -158,9 +161,11 @@ def _latency(found: Found, judgement: Judgement) -> Iterator[Line]:
     if writes:
         answer = milliseconds(best["answer_p50"])
         yield _line("answer-time", answer, {"longest": found["longest"], "answer": answer})
-        yield _line("writing", f"{best['tokens_per_second']:.0f}")
+        if best.get("tokens_per_second") is not None:
+            yield _line("writing", texts.A_SECOND.format(count=f"{best['tokens_per_second']:,.0f}"))
     else:
-        yield _line("many", f"{best['texts_per_second']:,.0f} a second", {"batch": found["batch"]})
+        many = texts.A_SECOND.format(count=f"{best['texts_per_second']:,.0f}")
+        yield _line("many", many, {"batch": found["batch"]})
 
 
 def _size(found: Found, judgement: Judgement) -> Iterator[Line]:

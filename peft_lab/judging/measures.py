@@ -102,6 +102,7 @@ def calibration(case: Case) -> dict[str, Any]:
     return {
         **found,
         "temperature": temperature,
+        "at_end": not 1.01 * calibrating.LOWEST < temperature < 0.99 * calibrating.HIGHEST,
         "validation_items": len(validation),
         "few": len(validation) < FEW,
         "ece_after": after.error,
@@ -187,7 +188,10 @@ def churn(case: Case, against: Sequence[Run] | None) -> dict[str, Any]:
     """How many answers differ between runs that differ in the seed only."""
     from peft_lab.run import readable_runs
 
-    others = list(against) if against else churning.siblings(case.run, readable_runs(case.run.path.parent))
+    if against:
+        others = [other for other in against if other.path != case.run.path]
+    else:
+        others = churning.siblings(case.run, readable_runs(case.run.path.parent))
     if not others:
         again = f"%peft train {case.run.recipe.method} --seed {case.run.recipe.seed + 1}"
         raise NotMeasured(f"no other run differs from it in the seed only: {again}")

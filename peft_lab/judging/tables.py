@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from peft_lab.judging import texts
 from peft_lab.judging.judgement import Judgement
 from peft_lab.judging.lines import lines
 from peft_lab.present.style import DASH, score, share
 from peft_lab.present.table import Table
+from peft_lab.texts import judging as texts
 
 MOST_CLASSES = 30
 
@@ -80,8 +80,9 @@ def _classes(title: str, rows: Sequence[Mapping[str, Any]] | None) -> Table | No
         [row["label"], row["there"], row["answered"], row["right"], *(_known(row[name]) for name in names)]
         for row in rows[:MOST_CLASSES]
     ]
-    more = f" {len(rows) - MOST_CLASSES} more are in judgement.json." if len(rows) > MOST_CLASSES else ""
-    return Table(title, texts.CLASS_COLUMNS, cells, note=f"{texts.CLASS_NOTE}{more}", align="<>>>>>>")
+    left = len(rows) - MOST_CLASSES
+    note = texts.CLASS_NOTE if left <= 0 else f"{texts.CLASS_NOTE} {texts.MORE_CLASSES.format(left)}"
+    return Table(title, texts.CLASS_COLUMNS, cells, note=note, align="<>>>>>>")
 
 
 def _confusions(found: Mapping[str, Any]) -> Table | None:
@@ -113,7 +114,9 @@ def _text(one: Mapping[str, Any]) -> str:
     if "text" not in one:
         return texts.ROW.format(row=one["row"])
     pair = f" ⟂ {one['text_pair']}" if "text_pair" in one else ""
-    return f"{one['word']}  (in: {one['text']})" if "word" in one else f"{one['text']}{pair}"
+    if "word" in one:
+        return texts.WORD_IN.format(word=one["word"], text=one["text"])
+    return f"{one['text']}{pair}"
 
 
 def _left_out(judgement: Judgement) -> Table | None:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from peft_lab.present import style
 from peft_lab.present.table import Table
 from peft_lab.run import Run
+from peft_lab.texts import tables as texts
 
 if TYPE_CHECKING:
     import numpy as np
 
 Ranked = Sequence[tuple[str, float]]
-NONE = "no answer"
-WHY = "No answer: behind the last token that the model reads, or nothing that its tokenizer reads"
 
 
 def predictions(run: Run, rows: Sequence[Mapping[str, str]], answers: Sequence[Ranked], top: int) -> Table:
@@ -23,11 +22,13 @@ def predictions(run: Run, rows: Sequence[Mapping[str, str]], answers: Sequence[R
     out: list[list[Any]] = []
     sure = any(not math.isnan(score) for ranked in answers for _, score in ranked)
     for row, ranked in zip(rows, answers, strict=True):
-        text = row["text"] + (f" ⟂ {row['text_pair']}" if "text_pair" in row else "")
+        text = row["text"]
+        if "text_pair" in row:
+            text = texts.TEXT_PAIR.format(text=text, pair=row["text_pair"])
         out.append([text, ranked[0][0], *([style.score(ranked[0][1]), _others(ranked, top)] if sure else [])])
-    columns = ("text", "answer", "probability", "next") if sure else ("text", "answer")
-    what = "the numbers are the model's own probabilities" if sure else "answers are in the units of its data"
-    return Table("predictions", columns, out, note=f"{_by(run)}; {what}.", align="" if sure else "<>")
+    columns = texts.ANSWERS_COLUMNS if sure else texts.VALUES_COLUMNS
+    note = _by(run, texts.BY_PROBABILITY if sure else texts.BY_UNITS)
+    return Table(texts.PREDICTIONS, columns, out, note=note, align="" if sure else "<>")
 
 
 def word_predictions(
@@ -56,17 +57,17 @@ def word_predictions(
         ranked = iter(answer(outputs[number - 1, : len(words)][known]) if known.any() else ())
         tags = []
         for word, is_known in zip(words, known, strict=True):
-            best: Ranked = next(ranked) if is_known else ((NONE, math.nan),)
+            best: Ranked = next(ranked) if is_known else ((texts.NO_ANSWER, math.nan),)
             tags.append(best[0][0] if is_known else "")
             front = [number] if several else []
             out.append([*front, word, best[0][0], style.score(best[0][1]), _others(best, top)])
         if found := entities(words, tags):
-            told.append(f"in text {number}: {found}" if several else found)
-    columns = (*(("text",) if several else ()), "word", "answer", "probability", "next")
-    note = f"{'; '.join(told)}. " if told else ""
-    if any(row[-3] == NONE for row in out):
-        note += f"{WHY}. "
-    return Table("predictions", columns, out, note=f"{note}{_by(run)}; the numbers are the model's own probabilities.")
+            told.append(texts.IN_TEXT.format(number=number, entities=found) if several else found)
+    columns = (*((texts.TEXT_COLUMN,) if several else ()), *texts.WORDS_COLUMNS)
+    notes = [texts.ENTITIES.format(entities="; ".join(told))] if told else []
+    if any(row[-3] == texts.NO_ANSWER for row in out):
+        notes.append(texts.NO_ANSWER_WHY)
+    return Table(texts.PREDICTIONS, columns, out, note=" ".join([*notes, _by(run, texts.BY_PROBABILITY)]))
 
 
 def entities(words: Sequence[str], tags: Sequence[str]) -> str:
@@ -76,12 +77,16 @@ def entities(words: Sequence[str], tags: Sequence[str]) -> str:
     if not all(tag in ("", "O") or tag.startswith(("B-", "I-")) for tag in tags):
         return ""
     spans = get_entities([tag or "O" for tag in tags])
-    return ", ".join(f"{' '.join(words[first : last + 1])} ({kind})" for kind, first, last in spans)
+    return ", ".join(
+        texts.ENTITY.format(words=" ".join(words[first : last + 1]), kind=kind) for kind, first, last in spans
+    )
 
 
 def _others(ranked: Ranked, top: int) -> str:
-    return ", ".join(f"{label} {style.score(score)}" for label, score in ranked[1:top])
+    return ", ".join(
+        texts.ALSO_LIKELY.format(label=label, probability=style.score(score)) for label, score in ranked[1:top]
+    )
 
 
-def _by(run: Run) -> str:
-    return f"By {run.id} ({run.recipe.method} on {run.recipe.data.source})"
+def _by(run: Run, said: str) -> str:
+    return said.format(run=run.id, method=run.recipe.method, data=run.recipe.data.source)

@@ -11,6 +11,7 @@ from peft_lab.errors import RunProblem
 from peft_lab.present.style import share
 from peft_lab.present.table import Table
 from peft_lab.run import Run
+from peft_lab.texts import tables as texts
 from pluggy_specs.pieces import UNSUPERVISED
 
 if TYPE_CHECKING:
@@ -61,34 +62,33 @@ def drift(run: Run, restored: Restored, rows: Rows, name: str) -> Table:
 def as_table(found: Drift, run: Run, tokenizer: Any, name: str, roles: bool) -> Table:
     """The verdict, what it rests on, and examples."""
     rows: list[list[Any]] = [
-        ["rows", found.old_rows, found.rows],
-        ["format tokens foreseen badly", share(found.old_share), share(found.share)],
-        ["answer tokens in the known format", share(found.old_known), share(found.known)],
+        [texts.FORMAT_ROWS, found.old_rows, found.rows],
+        [texts.FORESEEN_BADLY, share(found.old_share), share(found.share)],
+        [texts.IN_KNOWN_FORMAT, share(found.old_known), share(found.known)],
     ]
     rows += [
-        [f"for example {_read(tokenizer, ids)}", None, f"in {many} of {found.rows} answers, loss {loss:.1f}"]
+        [
+            texts.FOR_EXAMPLE.format(text=_read(tokenizer, ids)),
+            None,
+            texts.IN_ANSWERS.format(count=many, every=found.rows, loss=f"{loss:.1f}"),
+        ]
         for ids, many, loss in (found.examples if found.changed else ())
     ]
-    verdict = "changed" if found.changed else "unchanged"
-    so = (
-        f"Find the roles again: %peft shad {name}, and train on such data."
-        if found.changed
-        else "Its roles still hold."
-    )
+    notes = [texts.FIND_ROLES_AGAIN.format(data=name) if found.changed else texts.ROLES_HOLD]
     if not found.tokens:
-        why = "The new answers share no format at all."
+        notes.append(texts.NO_FORMAT_SHARED)
     else:
-        why = (
-            f"{found.share:.1%} of {found.tokens:,} format tokens have a loss above {found.loss:.2f}; up to "
-            f"{found.threshold:.1%} would be chance, by the held-out rows of {run.id}."
-        )
-    how = "" if roles else f" {run.id} found no roles: format tokens are those that many answers share."
-    few = f" So few rows say little: {FEW} and more are wanted." if min(found.rows, found.old_rows) < FEW else ""
+        shares = {"share": f"{found.share:.1%}", "threshold": f"{found.threshold:.1%}"}
+        why = texts.FORMAT_WHY.format(**shares, tokens=f"{found.tokens:,}", loss=f"{found.loss:.2f}", run=run.id)
+        notes.append(why)
+    notes += [] if roles else [texts.FOUND_NO_ROLES.format(run=run.id)]
+    notes += [texts.FEW_ROWS.format(few=FEW)] if min(found.rows, found.old_rows) < FEW else []
+    title = texts.FORMAT_CHANGED if found.changed else texts.FORMAT_UNCHANGED
     return Table(
-        f"format {verdict}: {name} against {run.id}",
-        ("", f"held-out rows of {run.id}", "new rows"),
+        title.format(data=name, run=run.id),
+        [column.format(run=run.id) for column in texts.FORMAT_COLUMNS],
         rows,
-        note=f"{so} {why}{how}{few}",
+        note=" ".join(notes),
         align="<>>",
     )
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from peft_lab.present import style
 from peft_lab.present.table import Table
+from peft_lab.texts import cards
+from peft_lab.texts import tables as texts
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -21,31 +23,34 @@ FEW = 10
 def data(loaded: Any) -> Table:
     """Splits with rows, labels with counts, examples, and what to know."""
     about = loaded.describe()
-    splits = ", ".join(f"{count:,} {split}" for split, count in about["rows"].items())
+    splits = ", ".join(
+        texts.ROWS_OF_SPLIT.format(count=f"{count:,}", split=cards.SPLITS.get(split, split))
+        for split, count in about["rows"].items()
+    )
     labels = dict(list(about.get("labels", {}).items())[:MOST_LABELS])
-    notes = [f"{n[:1].upper()}{n[1:]}." for n in about["notes"]]
-    columns = ("label", "train rows", "for example")
+    notes = [texts.NOTE.format(note=f"{n[:1].upper()}{n[1:]}") for n in about["notes"]]
+    columns = texts.LABELS_COLUMNS
     if labels and about["task"] == "tagging":
         examples = loaded.examples(labels)
         rows = [[_clip(name, 60), count, _in_context(examples[name], name)] for name, count in labels.items()]
-        columns = ("label", "in train", "for example")
+        columns = texts.TAGS_COLUMNS
     elif labels:
         examples = loaded.examples(labels)
         rows = [[_clip(name, 60), count, _example(examples[name])] for name, count in labels.items()]
     elif loaded.spoken is not None:
-        columns, rows = ("", "in train", "for example"), _turns(loaded)
+        columns, rows = texts.TURNS_COLUMNS, _turns(loaded)
         layout = loaded.spoken.layout
-        notes.insert(0, f"{layout[:1].upper()}{layout[1:]}: a row for each answer that is learned.")
+        notes.insert(0, texts.LAYOUT.format(layout=f"{layout[:1].upper()}{layout[1:]}"))
     elif loaded.spread is not None:
         rows = _ranges(loaded)
         mean, deviation = style.number(loaded.spread.mean), style.number(loaded.spread.deviation)
-        notes.insert(0, f"Numbers, {mean} on average with a deviation of {deviation}.")
+        notes.insert(0, texts.SPREAD.format(mean=mean, deviation=deviation))
     else:
         rows = [[str(row["label"]), None, _example(row)] for row in loaded.splits["train"].select(range(5))]
-        notes.insert(0, "The first rows.")
+        notes.insert(0, texts.FIRST_ROWS)
     if labels and about["label_count"] > len(labels):
-        notes.insert(0, f"The {len(labels)} most frequent of {about['label_count']:,} labels.")
-    return Table(f"{about['name']}: {splits}", columns, rows, note=" ".join(notes))
+        notes.insert(0, texts.MOST_FREQUENT.format(shown=len(labels), every=f"{about['label_count']:,}"))
+    return Table(texts.DATA_TITLE.format(name=about["name"], splits=splits), columns, rows, note=" ".join(notes))
 
 
 def _turns(loaded: Any) -> list[list[Any]]:
@@ -55,14 +60,15 @@ def _turns(loaded: Any) -> list[list[Any]]:
     said, train = loaded.spoken, loaded.splits["train"]
     firsts: dict[bool, str] = {}
     for row in train:
-        firsts.setdefault(is_call(row["label"]), _clip(f"{_clip(row['text'], 60)} ⟶ {row['label']}", 150))
+        answered = texts.ANSWERED.format(text=_clip(row["text"], 60), answer=row["label"])
+        firsts.setdefault(is_call(row["label"]), _clip(answered, 150))
         if len(firsts) == 1 + bool(said.calls["train"] and said.calls["train"] < len(train)):
             break
     words = said.turns["train"] - said.calls["train"]
-    rows: list[list[Any]] = [["conversations", said.conversations["train"], ""]]
-    rows += [["answers in words", words, firsts[False]]] if words else []
-    rows += [["tool calls", said.calls["train"], firsts[True]]] if said.calls["train"] else []
-    return [*rows, *([["tools known", len(said.tools), _clip(", ".join(said.tools), 150)]] if said.tools else [])]
+    rows: list[list[Any]] = [[texts.CONVERSATIONS, said.conversations["train"], ""]]
+    rows += [[texts.IN_WORDS, words, firsts[False]]] if words else []
+    rows += [[texts.CALLS, said.calls["train"], firsts[True]]] if said.calls["train"] else []
+    return [*rows, *([[texts.TOOLS, len(said.tools), _clip(", ".join(said.tools), 150)]] if said.tools else [])]
 
 
 def _ranges(loaded: Any) -> list[list[Any]]:
@@ -80,7 +86,7 @@ def _ranges(loaded: Any) -> list[list[Any]]:
     rows: list[list[Any]] = []
     for at in range(RANGES):
         here = np.flatnonzero(place == at)
-        name = f"{style.number(edges[at])} to {style.number(edges[at + 1])}"
+        name = texts.RANGE.format(low=style.number(edges[at]), high=style.number(edges[at + 1]))
         rows.append([name, len(here), _example(train[int(here[0])]) if len(here) else ""])
     return rows
 
@@ -100,8 +106,10 @@ def _in_context(row: Mapping[str, Any], kind: str) -> str:
 
 
 def _example(row: Mapping[str, Any]) -> str:
-    pair = f" ⟂ {row['text_pair'][:400]}" if "text_pair" in row else ""
-    return _clip(row["text"][:400] + pair, 90)
+    text = row["text"][:400]
+    if "text_pair" in row:
+        text = texts.TEXT_PAIR.format(text=text, pair=row["text_pair"][:400])
+    return _clip(text, 90)
 
 
 def _clip(text: str, most: int) -> str:
@@ -119,14 +127,13 @@ def model(host: Host, name: str) -> Table:
     config = found.config
     head = head_of(empty_model(found, host.find("tasks", "classification").auto_class, {"num_labels": 2}))
     rows: list[list[Any]] = [
-        ["family", config.model_type],
-        ["layers", getattr(config, "num_hidden_layers", None)],
-        ["hidden size", getattr(config, "hidden_size", None)],
-        ["vocabulary", getattr(config, "vocab_size", None)],
-        ["longest text", position_limit(found)],
-        ["head", "; ".join(f"{part} {style.count(entries)}" for part, entries in head.items())],
-        ["fingerprint", found.fingerprint[:12]],
-        ["from", "this machine" if found.local else "the hub"],
+        [texts.FAMILY, config.model_type],
+        [texts.LAYERS, getattr(config, "num_hidden_layers", None)],
+        [texts.HIDDEN, getattr(config, "hidden_size", None)],
+        [texts.VOCABULARY, getattr(config, "vocab_size", None)],
+        [texts.LONGEST, position_limit(found)],
+        [texts.HEAD, "; ".join(f"{part} {style.count(entries)}" for part, entries in head.items())],
+        [texts.FINGERPRINT, found.fingerprint[:12]],
+        [texts.FROM, texts.THIS_MACHINE if found.local else texts.THE_HUB],
     ]
-    note = "The head, with entries for two labels, trains beside every method."
-    return Table(name, ("", "value"), rows, note=note)
+    return Table(name, texts.MODEL_COLUMNS, rows, note=texts.HEAD_NOTE)

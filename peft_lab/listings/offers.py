@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from peft_lab.operations import Argument, options_of
 from peft_lab.present.table import Table
+from peft_lab.texts import tables as texts
 from pluggy_specs import Method
 
 if TYPE_CHECKING:
@@ -30,17 +31,21 @@ def methods(host: Host) -> Table:
         if name.startswith("peft:"):
             wrapped.append(name)
             continue
-        options = ", ".join(offer.item.Options.model_fields) or "-"
-        rows.append([name, question(offer.item), offer.summary, options, offer.item.paper or "-", offer.plugin])
-    note = "Options of one: %peft methods lora. Join methods with +."
+        options = ", ".join(offer.item.Options.model_fields) or texts.NONE
+        rows.append([name, question(offer.item), offer.summary, options, offer.item.paper or texts.NONE, offer.plugin])
+    note = texts.METHODS_NOTE
     if wrapped:
-        note += f" Hugging Face PEFT's own types, {len(wrapped)} of them: {', '.join(wrapped)}."
-    return Table("methods", ("name", "question", "what it does", "options", "paper", "plugin"), rows, note=note)
+        note = f"{note} {texts.PEFT_TYPES.format(count=len(wrapped), names=', '.join(wrapped))}"
+    return Table(texts.METHODS_TITLE, texts.METHODS_COLUMNS, rows, note=note)
 
 
 def question(method: type[Method]) -> str:
     """Which of the four questions a method answers, read off the hooks it has."""
-    answered = [q for q, hooks in QUESTIONS.items() if any(getattr(method, h) is not getattr(Method, h) for h in hooks)]
+    answered = [
+        texts.QUESTIONS[q]
+        for q, hooks in QUESTIONS.items()
+        if any(getattr(method, h) is not getattr(Method, h) for h in hooks)
+    ]
     return ", ".join(answered)
 
 
@@ -50,52 +55,60 @@ def method_options(host: Host, names: Iterable[str]) -> Table:
     for name in names:
         for argument in options_of(host.find("methods", name).Options):
             rows.append([name, argument.flag, _shown(argument.default), _meaning(argument)])
-    note = "Training settings work with every method: %peft train --help"
-    return Table("options", ("method", "option", "default", "meaning"), rows, note=note)
+    return Table(texts.OPTIONS_TITLE, texts.OPTIONS_COLUMNS, rows, note=texts.OPTIONS_NOTE)
 
 
 def _meaning(argument: Argument) -> str:
-    choices = f" ({', '.join(map(str, argument.choices))})" if argument.choices else ""
-    return argument.help + choices
+    if not argument.choices:
+        return argument.help
+    return texts.MEANING_CHOICES.format(meaning=argument.help, choices=", ".join(map(str, argument.choices)))
 
 
 def _shown(value: Any) -> str:
-    return "-" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
+    return texts.NONE if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def views(host: Host) -> Table:
     """Name, what it draws, what a run must have for it."""
     rows = [
-        [n, o.summary, "runs" if o.item.many else "one run", ", ".join(o.item.needs) or "metrics", o.plugin]
-        for n, o in host.offers("views").items()
+        [
+            name,
+            offer.summary,
+            texts.OF_RUNS if offer.item.many else texts.OF_ONE_RUN,
+            ", ".join(offer.item.needs) or texts.NEEDS_METRICS,
+            offer.plugin,
+        ]
+        for name, offer in host.offers("views").items()
     ]
-    return Table("views", ("name", "what it shows", "of", "needs", "plugin"), rows, note="%peft show NAME run-1")
+    return Table(texts.VIEWS_TITLE, texts.VIEWS_COLUMNS, rows, note=texts.VIEWS_NOTE)
 
 
 def sources(host: Host, kind: str) -> Table:
     """Named models or data sets."""
-    rows = [[n, o.summary, o.item.licence or "-", o.plugin] for n, o in host.offers(kind).items()]
-    what = {"models": "a folder or a hub id works too", "datasets": "a file, a folder or a hub id works too"}
-    return Table(kind, ("name", "what it is", "licence", "plugin"), rows, note=what[kind])
+    rows = [[n, o.summary, o.item.licence or texts.NONE, o.plugin] for n, o in host.offers(kind).items()]
+    return Table(texts.SOURCES_TITLES[kind], texts.SOURCES_COLUMNS, rows, note=texts.SOURCES_NOTES[kind])
 
 
 def plugins(host: Host) -> Table:
     """Distribution, version, offers, seconds."""
     rows = []
     for info in host.plugins():
-        offers = "; ".join(f"{kind}: {_some(names)}" for kind, names in info.offers.items() if names)
-        rows.append([info.name, info.distribution, info.version, info.status, offers or "-", f"{info.seconds:.2f}"])
-    columns = ("plugin", "distribution", "version", "status", "offers", "seconds")
-    return Table("plugins", columns, rows, note="A plugin is a package with an entry point in the group peft_lab.")
+        offers = "; ".join(
+            texts.OFFERS.format(kind=kind, names=_some(names)) for kind, names in info.offers.items() if names
+        )
+        rows.append(
+            [info.name, info.distribution, info.version, info.status, offers or texts.NONE, f"{info.seconds:.2f}"]
+        )
+    return Table(texts.PLUGINS_TITLE, texts.PLUGINS_COLUMNS, rows, note=texts.PLUGINS_NOTE)
 
 
 def _some(names: Sequence[str], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    first = ", ".join(names[:most])
+    return texts.AND_MORE.format(names=first, count=len(names) - most) if len(names) > most else first
 
 
 def problems(host: Host, details: bool) -> Table:
     """What went wrong in which plugin; with tracebacks if asked."""
     host.plugins()  # loads all, so that nothing is missed
     rows = [[p.plugin, p.where, p.details if details else p.reason] for p in host.problems]
-    note = "" if rows else "No plugin failed."
-    return Table("problems", ("plugin", "where", "what"), rows, note=note)
+    return Table(texts.PROBLEMS_TITLE, texts.PROBLEMS_COLUMNS, rows, note="" if rows else texts.NO_PROBLEM)

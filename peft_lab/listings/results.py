@@ -11,6 +11,8 @@ from peft_lab.asking import gave, named
 from peft_lab.present import style
 from peft_lab.present.table import Table
 from peft_lab.run import Run, list_runs, readable_runs
+from peft_lab.texts import cards
+from peft_lab.texts import tables as texts
 from pluggy_specs import Drawing, View
 
 if TYPE_CHECKING:
@@ -24,27 +26,24 @@ def runs(folder: Path) -> Table:
     rows: list[list[Any]] = []
     for run in list_runs(folder):
         if fault := run.trouble:
-            rows.append([run.id, f"unreadable: {fault}", *["-"] * 7])
+            rows.append([run.id, texts.UNREADABLE.format(fault=fault), *[texts.NONE] * 7])
             continue
-        best = headline(run)
+        best, status = headline(run), cards.STATES.get(run.status, run.status)
         rows.append(
             [
                 run.id,
-                f"{run.status} early: {run.early}" if run.early else run.status,
+                texts.EARLY.format(status=status, why=run.early) if run.early else status,
                 run.recipe.method,
                 run.recipe.model,
                 run.recipe.data.source,
                 run.recipe.seed,
-                style.score(best) if best is not None else "-",
+                style.score(best) if best is not None else texts.NONE,
                 _trainable(run.cost),
-                style.seconds(run.cost["seconds"]) if run.cost.get("seconds") is not None else "-",
+                style.seconds(run.cost["seconds"]) if run.cost.get("seconds") is not None else texts.NONE,
             ]
         )
-    columns = ("run", "status", "method", "model", "data", "seed", "score", "trainable", "time")
-    note = (
-        "Score: of test where there is a test split, else of validation." if rows else "No run yet: %peft train bitfit"
-    )
-    return Table(f"runs in {folder.name}", columns, rows, note=note)
+    note = texts.SCORE_NOTE if rows else texts.NO_RUN
+    return Table(texts.RUNS_TITLE.format(folder=folder.name), texts.RUNS_COLUMNS, rows, note=note)
 
 
 def active(folder: Path) -> Table:
@@ -54,27 +53,28 @@ def active(folder: Path) -> Table:
         if not run.active:
             continue
         state = run.progress
-        steps = f"{state['step']:,} of {state['steps']:,}" if state.get("steps") else "-"
-        left = style.seconds(state["left_seconds"]) if state.get("left_seconds") is not None else "-"
-        loss = style.score(state["loss"]) if state.get("loss") is not None else "-"
-        where = "this notebook" if run.record["pid"] == os.getpid() else f"process {run.record['pid']}"
+        steps = _steps(texts.STEP_OF, state) if state.get("steps") else texts.NONE
+        left = style.seconds(state["left_seconds"]) if state.get("left_seconds") is not None else texts.NONE
+        loss = style.score(state["loss"]) if state.get("loss") is not None else texts.NONE
+        process = run.record["pid"]
+        where = texts.THIS_NOTEBOOK if process == os.getpid() else texts.PROCESS.format(number=process)
         rows.append(
-            [run.id, run.recipe.method, run.recipe.model, state.get("phase", "starting"), steps, loss, left, where]
+            [run.id, run.recipe.method, run.recipe.model, state.get("phase", cards.STARTING), steps, loss, left, where]
         )
-    columns = ("run", "method", "model", "phase", "step", "loss", "time left", "where")
-    one = rows[0][0] if rows else ""
-    note = f"%peft wait {one}, or %peft stop {one}" if rows else "No run goes on now. All runs: %peft runs"
-    return Table("runs that go on", columns, rows, note=note)
+    note = texts.ACTIVE_NOTE.format(run=rows[0][0]) if rows else texts.NONE_ACTIVE
+    return Table(texts.ACTIVE_TITLE, texts.ACTIVE_COLUMNS, rows, note=note)
 
 
 def stopped(run: Run) -> Table:
     """What was asked of a run."""
     state = run.progress
-    where = (
-        f"step {state['step']:,} of {state['steps']:,}" if state.get("steps") else str(state.get("phase", "starting"))
-    )
-    note = f"It stops at its next step and is kept. Go on with it later: %peft resume {run.id}"
-    return Table(f"stopping {run.id}", ("method", "was at"), [[run.recipe.method, where]], note=note)
+    where = _steps(texts.WAS_AT_STEP, state) if state.get("steps") else str(state.get("phase", cards.STARTING))
+    title, note = texts.STOPPING_TITLE.format(run=run.id), texts.STOPPING_NOTE.format(run=run.id)
+    return Table(title, texts.STOPPING_COLUMNS, [[run.recipe.method, where]], note=note)
+
+
+def _steps(said: str, state: Mapping[str, Any]) -> str:
+    return said.format(step=f"{state['step']:,}", steps=f"{state['steps']:,}")
 
 
 def headline(run: Run) -> float | None:
@@ -92,8 +92,9 @@ def _final_scores(run: Run) -> Mapping[str, float]:
 
 def _trainable(cost: Mapping[str, Any]) -> str:
     if not cost.get("total") or cost.get("trainable") is None:
-        return "-"
-    return f"{style.count(cost['trainable'])} ({style.share(cost['trainable'] / cost['total'])})"
+        return texts.NONE
+    part = style.share(cost["trainable"] / cost["total"])
+    return texts.TRAINS.format(count=style.count(cost["trainable"]), share=part)
 
 
 def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
@@ -103,7 +104,25 @@ def comparison(host: Host, chosen: Sequence[Run], against: str) -> Stack:
 
     cls = host.find("views", "comparison")
     view = cls(checked(cls.Options, {"against": against}, "compare"))
-    return Stack((compared(chosen), drawn(host, "comparison", view, best_first(chosen))))
+    tests = [table] if len(chosen) == 2 and (table := two_runs(*best_first(chosen))) else []
+    return Stack((compared(chosen), *tests, drawn(host, "comparison", view, best_first(chosen))))
+
+
+def two_runs(one: Run, other: Run) -> Table | None:
+    """McNemar's test of two runs; None where they have no answers of the same test texts that are right or wrong."""
+    from peft_lab.evidence import correct_answers, mcnemar
+    from peft_lab.evidence.answers import KIND, same_texts
+    from peft_lab.listings.evidence import two_runs_table
+
+    data = [run.record.get("fingerprints", {}).get("data") for run in (one, other)]
+    if data[0] is None or data[0] != data[1] or not all(KIND in run.artifacts for run in (one, other)):
+        return None
+    artifacts = [run.artifact(KIND) for run in (one, other)]
+    right = [correct_answers(artifact) for artifact in artifacts]
+    if right[0] is None or right[1] is None or not same_texts(*artifacts):
+        return None
+    names = [f"{run.id} ({run.recipe.method})" for run in (one, other)]
+    return two_runs_table(names[0], names[1], mcnemar(right[0], right[1]))
 
 
 def best_first(chosen: Sequence[Run]) -> list[Run]:
@@ -128,27 +147,26 @@ def compared(chosen: Sequence[Run]) -> Table:
                 run.id,
                 run.recipe.method,
                 run.recipe.seed,
-                *(style.score(scores[m]) if m in scores else "-" for m in metrics),
-                "test" if "test" in run.metrics else "validation",
+                *(style.score(scores[m]) if m in scores else texts.NONE for m in metrics),
+                cards.SPLITS["test" if "test" in run.metrics else "validation"],
                 _trainable(cost),
-                style.seconds(cost["seconds"]) if "seconds" in cost else "-",
-                style.bytes_(cost["peak_memory"]) if "peak_memory" in cost else "-",
-                style.bytes_(cost["bytes_on_disk"]) if "bytes_on_disk" in cost else "-",
+                style.seconds(cost["seconds"]) if "seconds" in cost else texts.NONE,
+                style.bytes_(cost["peak_memory"]) if "peak_memory" in cost else texts.NONE,
+                style.bytes_(cost["bytes_on_disk"]) if "bytes_on_disk" in cost else texts.NONE,
             ]
         )
     names = [m.replace("_", " ") for m in metrics]
-    columns = ("run", "method", "seed", *names, "split", "trainable", "time", "peak memory", "file size")
+    columns = (*texts.COMPARED_FIRST, *names, *texts.COMPARED_LAST)
     source = ordered[0].recipe.data.source
     same = len({r.record.get("fingerprints", {}).get("data") for r in ordered}) == 1
-    note = "" if same else "These runs are not on the same data: their scores cannot be compared."
+    note = "" if same else texts.OTHER_DATA
     if same and len({(r.recipe.method, r.recipe.model) for r in ordered}) == len(ordered):
-        note = "One seed each: small differences may be chance. Train again with --seed 1, --seed 2."
+        note = texts.ONE_SEED
     if early := [r.id for r in ordered if r.early]:
-        note = f"{note} Ended by a time budget, so on fewer steps: {', '.join(early)}.".strip()
+        note = f"{note} {texts.ENDED_EARLY.format(runs=', '.join(early))}".strip()
     if laid_over:
-        whose = ", ".join(laid_over)
-        note = f"{note} Losses by role of {whose}: under the roles found in another of these runs.".strip()
-    return Table(f"{len(ordered)} runs on {source}", columns, rows, note=note)
+        note = f"{note} {texts.LOSSES_BY_ROLE.format(runs=', '.join(laid_over))}".strip()
+    return Table(texts.COMPARED_TITLE.format(count=len(ordered), data=source), columns, rows, note=note)
 
 
 def gates(host: Host, run: Run, budget: int | None) -> Stack:
@@ -160,12 +178,12 @@ def gates(host: Host, run: Run, budget: int | None) -> Stack:
     rows: list[list[Any]] = [
         [str(n), f"{share:.3f}", length] for n, (share, length) in enumerate(zip(shares, lengths, strict=True))
     ]
-    said = f" --budget {budget}" if budget else ""
+    following = texts.GATES_NEXT_BUDGET if budget else texts.GATES_NEXT
     table = Table(
-        f"{run.id}: {sum(lengths)} virtual tokens shared out by how far gates are open",
-        ("layer", "factor x mean gate", "virtual tokens"),
+        texts.GATES_TITLE.format(run=run.id, count=sum(lengths)),
+        texts.GATES_COLUMNS,
         rows,
-        note=f"Next: %peft train prefix --lengths-from {run.id}{said}",
+        note=following.format(run=run.id, budget=budget),
     )
     cls = host.find("views", "gates")
     return Stack((drawn(host, "gates", cls(), [run]), table))

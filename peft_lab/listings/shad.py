@@ -14,6 +14,8 @@ from peft_lab.errors import RunProblem
 from peft_lab.present.stack import Stack
 from peft_lab.present.style import share
 from peft_lab.present.table import Table
+from peft_lab.texts import tables as texts
+from peft_lab.texts import tokens
 from pluggy_specs import Artifact
 from pluggy_specs.pieces import BOILERPLATE, REASONING
 
@@ -93,29 +95,33 @@ def counts(roles: Found, name: str) -> Table:
     """How many tokens have which role in the rows that are shown, and what else was found."""
     arrays = {n: np.asarray(a.values) for n, a in roles.artifact_found.arrays.items()}
     rows: list[list[Any]] = []
-    for said, role in (("reasoning", REASONING), ("boilerplate", BOILERPLATE)):
+    for name_of_role, role in (("reasoning", REASONING), ("boilerplate", BOILERPLATE)):
         here = arrays["role"] == role
         ld = float(np.nanmean(arrays["ld"][here])) if here.any() else float("nan")
         known = not np.isnan(ld)
         rows.append(
             [
-                said,
+                tokens.ROLES[name_of_role],
                 int(here.sum()),
                 share(here.sum() / max(1, (arrays["role"] >= 0).sum())),
                 f"{ld:+.2f}" if known else None,
             ]
         )
     many = int(arrays["sample"].max()) + 1
-    title = f"roles in {name}, by {roles.recipe.model}: {many} rows shown"
-    return Table(title, ("role", "tokens", "share", "mean LD"), rows, note=" ".join(f"{n}." for n in roles.notes))
+    title = texts.ROLES_TITLE.format(data=name, model=roles.recipe.model, count=many)
+    note = " ".join(texts.NOTE.format(note=said) for said in roles.notes)
+    return Table(title, texts.ROLES_COLUMNS, rows, note=note)
 
 
 def phrases(artifact: Artifact) -> Table:
     """Boilerplate that stands in most rows, and reasoning whose loss rose most."""
     common = Counter(text for texts in _runs(artifact) for text in texts)
-    rows: list[list[Any]] = [["boilerplate", text, f"in {many} rows"] for text, many in common.most_common(MOST)]
-    rows += [["reasoning", text, f"LD {ld:+.2f}"] for text, ld in _highest(artifact)]
-    return Table("most common boilerplate, clearest reasoning", ("role", "text", ""), rows)
+    boilerplate, reasoning = (tokens.ROLES[name] for name in ("boilerplate", "reasoning"))
+    rows: list[list[Any]] = [
+        [boilerplate, text, texts.IN_ROWS.format(count=many)] for text, many in common.most_common(MOST)
+    ]
+    rows += [[reasoning, text, texts.HAS_LD.format(ld=f"{ld:+.2f}")] for text, ld in _highest(artifact)]
+    return Table(texts.PHRASES_TITLE, texts.PHRASES_COLUMNS, rows)
 
 
 def _runs(artifact: Artifact) -> Iterator[set[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +18,12 @@ from peft_lab.study.book import Study, studies_in
 from peft_lab.study.forecast import Forecast
 from peft_lab.study.outcome import rows_of
 from peft_lab.study.snapshot import column_name
-from peft_lab.study.texts import HEADINGS, NO_BUDGET, STATUS_WORDS
+from peft_lab.texts import studies as texts
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
 
 MOST_ERRORS = 12
-EVIDENCE, TABLES = "peft_lab.evidence", "peft_lab.listings.evidence"
 
 
 @dataclass(frozen=True)
@@ -56,16 +54,26 @@ def state_table(study: Study, rows: StudyRows) -> Table:
         lines.append([method, len(own), *(sum(row.status == status for row in own) for status in STATUSES)])
     done, every = sum(row.status == FINISHED for row in rows.rows), len(rows.rows)
     plan = rows.plan
-    title = f"study {study.name}: {plan['model']} on {plan['data']['source']}, {done:,} of {every:,} rows finished"
+    about = {
+        "name": study.name,
+        "model": plan["model"],
+        "data": plan["data"]["source"],
+        "done": f"{done:,}",
+        "all": f"{every:,}",
+    }
     if study.active:
-        note = f"It is being run now. Stop it: %peft study stop {study.name}"
+        note = texts.STATE_RUNNING
     elif any(row.status not in (FINISHED, FAILED) for row in rows.rows):
-        note = f"Go on with it: run its cell again, or say %peft study resume {study.name}"
+        note = texts.STATE_OPEN
     else:
-        note = "A row is a method on a number of examples, with a time budget and a seed."
-    notes = [note, *study.content.get("notes", ())]
-    names = ("method", "rows", *(STATUS_WORDS[status] for status in STATUSES))
-    return Table(title, names, lines, note=" ".join(f"{text.rstrip('.')}." for text in notes))
+        note = texts.STATE_DONE
+    notes = [note.format(name=study.name), *study.content.get("notes", ())]
+    names = (*texts.STATE_COLUMNS, *(texts.STATUS_WORDS[status] for status in STATUSES))
+    return Table(texts.STATE_TITLE.format(**about), names, lines, note=_sentences(notes))
+
+
+def _sentences(said: Sequence[str]) -> str:
+    return " ".join(f"{text.rstrip('.')}." for text in said if text)
 
 
 def means(rows: StudyRows) -> Table:
@@ -80,17 +88,16 @@ def means(rows: StudyRows) -> Table:
             [
                 method,
                 asked if first.examples else style.DASH,
-                style.seconds(budget) if budget else NO_BUDGET if first.examples else style.DASH,
+                style.seconds(budget) if budget else texts.NO_BUDGET if first.examples else style.DASH,
                 *(_spread(done, split) for split in ("test", "validation")),
-                f"{len(done)} of {len(own)}",
+                texts.OF.format(some=len(done), all=len(own)),
                 style.three_digits(first.learning_rate) if first.learning_rate else style.DASH,
                 style.seconds(mean(float(row.cost.get("seconds") or 0.0) for row in done)),
                 style.count(first.cost.get("trainable")),
             ]
         )
     headline = next((row.headline for row in rows.rows if row.headline), "score")
-    note = f"Mean ± standard deviation of {style.words(headline)} over seeds. Test has chosen nothing."
-    return Table("", HEADINGS, lines, note=note)
+    return Table("", texts.HEADINGS, lines, note=_sentences([texts.MEANS_NOTE.format(metric=style.words(headline))]))
 
 
 def groups(rows: Sequence[Row]) -> dict[tuple[str, str, float | None], list[Row]]:
@@ -107,31 +114,23 @@ def failures(rows: StudyRows) -> Table | None:
     if not found:
         return None
     lines: list[list[Any]] = [
-        [row.method, row.asked, style.seconds(row.budget) if row.budget else NO_BUDGET, row.seed, row.error]
+        [row.method, row.asked, style.seconds(row.budget) if row.budget else texts.NO_BUDGET, row.seed, row.error]
         for row in found[:MOST_ERRORS]
     ]
-    more = f"{len(found) - MOST_ERRORS} more failed. " if len(found) > MOST_ERRORS else ""
-    note = f"{more}A failed cell is not tried again, unless it is asked for: --again"
-    return Table("failed", ("method", "examples", "budget", "seed", "reason"), lines, note=note)
+    more = [texts.FAILED_MORE.format(count=len(found) - MOST_ERRORS)] if len(found) > MOST_ERRORS else []
+    return Table(texts.FAILED_TITLE, texts.FAILED_COLUMNS, lines, note=_sentences([*more, texts.FAILED_NOTE]))
 
 
 def forecast(found: Forecast) -> Table:
     """What a study would do."""
     lines: list[list[Any]] = [[method, cells, done, style.seconds(left)] for method, cells, done, left in found.methods]
     open_ = found.cells - found.done - found.failed
-    title = f"study {found.name}: {found.cells:,} cells, {found.done:,} finished, {open_:,} to do"
-    if found.seconds is None:
-        said = "How long it takes is known once a cell of each method has finished, or by %peft study --forecast"
-    else:
-        said = f"About {style.seconds(found.seconds)}, and {style.bytes_(found.disk)} on disk"
-    notes = [said, *found.notes]
-    return Table(
-        title,
-        ("method", "cells", "finished", "time for the rest"),
-        lines,
-        note=" ".join(f"{text.rstrip('.')}." for text in notes),
-        align="<>>>",
-    )
+    counts = {"cells": f"{found.cells:,}", "done": f"{found.done:,}", "open": f"{open_:,}"}
+    title = texts.FORECAST_TITLE.format(name=found.name, **counts)
+    said = texts.FORECAST_UNKNOWN
+    if found.seconds is not None:
+        said = texts.FORECAST_NOTE.format(time=style.seconds(found.seconds), disk=style.bytes_(found.disk))
+    return Table(title, texts.FORECAST_COLUMNS, lines, note=_sentences([said, *found.notes]), align="<>>>")
 
 
 def listing(runs: Path) -> Table:
@@ -141,17 +140,16 @@ def listing(runs: Path) -> Table:
         try:
             rows = rows_of(study)
         except PeftLabError as error:
-            lines.append([study.name, f"unreadable: {error.message}", *["-"] * 5])
+            lines.append([study.name, texts.LISTING_UNREADABLE.format(error=error.message), *["-"] * 6])
             continue
         done, failed = (sum(row.status == status for row in rows.rows) for status in (FINISHED, FAILED))
         left = len(rows.rows) - done - failed
-        status = "running" if study.active else "finished" if not left else "open"
+        status = texts.LISTING_STATUS["running" if study.active else "open" if left else "finished"]
         plan = rows.plan
         methods = style.shorten(", ".join(map(_name, plan["methods"])), 60)
         lines.append([study.name, status, plan["model"], plan["data"]["source"], methods, done, failed, left])
-    columns = ("study", "status", "model", "data", "methods", "finished", "failed", "to do")
-    note = "%peft study show NAME" if lines else "No study yet: %%peft study, with methods: [full, lora] below it"
-    return Table(f"studies in {runs.name}", columns, lines, note=note)
+    note = texts.LISTING_NOTE if lines else texts.LISTING_EMPTY
+    return Table(texts.LISTING_TITLE.format(folder=runs.name), texts.LISTING_COLUMNS, lines, note=note)
 
 
 def _name(method: Any) -> str:
@@ -166,15 +164,20 @@ def _spread(rows: Sequence[Row], split: str) -> str:
 
 
 def _evidence(rows: StudyRows, against: str | None) -> list[Any]:
-    """The table with the test, where what computes it is installed."""
-    if importlib.util.find_spec(TABLES) is None:
-        return []
-    evidence, tables = importlib.import_module(EVIDENCE), importlib.import_module(TABLES)
+    """The table with the test, the figures behind it, and whether it would hold on other texts of the same kind.
+
+    Nothing where no run has the score.
+    """
+    from peft_lab.evidence import comparisons, summarise
+    from peft_lab.listings.evidence import comparisons_table, study_table
+    from peft_lab.listings.evidence_on_texts import texts_table
+
     try:
-        summary = evidence.summarise(rows)
-        return [tables.study_table(rows, summary, evidence.comparisons(rows, against=against))]
-    except RunProblem:  # no run has the score
+        summary, found = summarise(rows), comparisons(rows, against=against)
+    except RunProblem:
         return []
+    behind = [comparisons_table(summary, found), texts_table(rows, found)] if found else []
+    return [study_table(rows, summary, found), *(table for table in behind if table is not None)]
 
 
 def _pictures(rows: StudyRows, host: Host) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from peft_lab.present.table import Table
 from peft_lab.run import Run
+from peft_lab.texts import tables
 from peft_lab.training.cutting import cut_unlike
 
 BETWEEN = " · "
@@ -15,17 +16,17 @@ BETWEEN = " · "
 def tokens(run: Run, texts: Sequence[str], plain: Any, own: Any) -> Table:
     """Each text as the base model's tokenizer cuts it and, where the run has another one, as that does."""
     same = plain.get_vocab() == own.get_vocab()
-    cutters = [("base model", plain), *([] if same else [(run.id, own)])]
+    cutters = [(tables.CUT_BY_BASE, plain), *([] if same else [(run.id, own)])]
     rows: list[list[Any]] = []
     for text in texts:
         for name, tokenizer in cutters:
             pieces = pieces_of(tokenizer, text)
             rows.append([name if not same else run.recipe.model, len(pieces), BETWEEN.join(pieces)])
     new = sorted(own.get_vocab().keys() - plain.get_vocab().keys())
-    note = f"{run.id} reads texts as its base model does." if same else f"{run.id} has {len(new)} tokens of its own."
+    note = (tables.READS_LIKE_BASE if same else tables.OWN_TOKENS).format(run=run.id, count=len(new))
     if "cutting" in run.record and (warning := cut_unlike(own, texts, run.record["cutting"])):
         note = f"{note} {warning}"
-    return Table(f"tokens of {run.id}", ("cut by", "tokens", "text"), rows, note=note)
+    return Table(tables.TOKENS_TITLE.format(run=run.id), tables.TOKENS_COLUMNS, rows, note=note)
 
 
 def pieces_of(tokenizer: Any, text: str) -> list[str]:

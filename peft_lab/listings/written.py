@@ -9,8 +9,7 @@ from typing import Any
 from peft_lab.conversation import Conversation, Message
 from peft_lab.present.style import BORDER, PLAIN, esc, plain, visible
 from peft_lab.run import Run
-
-NOTHING = "(ends at once)"
+from peft_lab.texts import tables as texts
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class SideBySide:
         import pandas as pd
 
         rows = [[prompt, *answers] for prompt, answers in zip(self.prompts, self.answers, strict=True)]
-        return pd.DataFrame(rows, columns=["prompt", *self.models])
+        return pd.DataFrame(rows, columns=[texts.PROMPT, *self.models])
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -37,7 +36,7 @@ class SideBySide:
     def __str__(self) -> str:
         parts = [plain(self.title)]
         for prompt, answers in zip(self.prompts, self.answers, strict=True):
-            parts.append(_block("prompt", prompt))
+            parts.append(_block(texts.PROMPT, prompt))
             parts += [_block(name, answer) for name, answer in zip(self.models, answers, strict=True)]
         return "\n\n".join((*parts, *([plain(self.note)] if self.note else [])))
 
@@ -69,7 +68,7 @@ class SideBySide:
 
     @property
     def _columns(self) -> tuple[str, ...]:
-        return ("prompt", *self.models)
+        return (texts.PROMPT, *self.models)
 
 
 def written_by(
@@ -95,14 +94,14 @@ def written_by(
         rows.append({"text": text, "text_pair": context})
     columns = [answer(rows) for answer in write.values()]
     answers = list(zip(*columns, strict=True))
-    title = f"Written by {run.id} ({run.recipe.method} on {run.recipe.data.source}) and its base model"
+    title = texts.WRITTEN_BY.format(run=run.id, method=run.recipe.method, data=run.recipe.data.source)
     return SideBySide(title, list(write), list(prompts), answers, note)
 
 
 def _shown(answer: str) -> str:
-    return answer or NOTHING
+    return answer or texts.ENDS_AT_ONCE
 
 
 def _block(name: str, text: str) -> str:
     lines = _shown(text).splitlines() or [""]
-    return "\n".join([f"{plain(name)}:", *(f"  {visible(line.expandtabs(4))}" for line in lines)])
+    return "\n".join([texts.WROTE.format(name=plain(name)), *(f"  {visible(line.expandtabs(4))}" for line in lines)])

@@ -9,6 +9,7 @@ from typing import Any
 
 from peft_lab.memory import letting_go
 from peft_lab.memory.weighing import LARGE, walls, weigh
+from peft_lab.texts import tables as texts
 from peft_lab.training.cost import give_back
 
 
@@ -39,12 +40,12 @@ def free(namespace: Mapping[str, Any], forget: Callable[[], bool]) -> Freed:
         forget: lets go of what the lab itself keeps, and says whether it kept any.
     """
     before = in_use()
-    let_go = ["the model that answered last"] if forget() else []
+    let_go = [texts.LAST_MODEL] if forget() else []
     names: MutableMapping[str, Any] = namespace if isinstance(namespace, dict) else {}
     shell = _shell(names)
     count = letting_go.errors(shell)
     if count:
-        let_go.append("the frames of the last error")
+        let_go.append(texts.LAST_FRAMES)
     behind = walls(names, names.get("_oh"), names.get("_ih"), shell, getattr(shell, "kernel", None))
     let_go += letting_go.outputs(names, shell, behind)
     give_back()
@@ -55,17 +56,17 @@ def in_use() -> dict[str, int]:
     """Memory of this process, and of its tensors on a device, in bytes."""
     import psutil
 
-    found = {"resident memory": psutil.Process().memory_info().rss}
+    found = {texts.RESIDENT: psutil.Process().memory_info().rss}
     torch = sys.modules.get("torch")
     if torch is None:
         return found
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         for at in range(torch.cuda.device_count()):
-            found[f"cuda:{at}, tensors"] = torch.cuda.memory_allocated(at)
-            found[f"cuda:{at}, with reserve"] = torch.cuda.memory_reserved(at)
+            found[texts.TENSORS.format(device=f"cuda:{at}")] = torch.cuda.memory_allocated(at)
+            found[texts.WITH_RESERVE.format(device=f"cuda:{at}")] = torch.cuda.memory_reserved(at)
     if torch.backends.mps.is_available():
-        found["mps, tensors"] = torch.mps.current_allocated_memory()
-        found["mps, with reserve"] = torch.mps.driver_allocated_memory()
+        found[texts.TENSORS.format(device="mps")] = torch.mps.current_allocated_memory()
+        found[texts.WITH_RESERVE.format(device="mps")] = torch.mps.driver_allocated_memory()
     return found
 
 

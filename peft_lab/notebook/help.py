@@ -50,7 +50,7 @@ def _note(operation: Operation, options: Options) -> str:
     if not operation.settings:
         return ""
     body = "In a %%peft cell the body holds the same as YAML, 'rank: 8' on a line. --into NAME keeps the result."
-    if any(o.owner not in (operation.name, "training") for o in options.values()):
+    if operation.training or any(o.owner not in (operation.name, "training") for o in options.values()):
         return body
     what = "method" if kind_named(operation) == "methods" else "view"
     example = "lora" if what == "method" else "change-map"

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from peft_lab.texts import cards
+
 if TYPE_CHECKING:
     from peft_lab.notebook.panels.stop_button import StopButton
     from peft_lab.notebook.watching import Screen
@@ -47,9 +49,9 @@ class InNotebook:
         """Remember what a Stop button would do."""
         self.stop = stop
         if stop is None:
-            from peft_lab.notebook.panels.texts import INTERRUPT_LEAVES
+            from peft_lab.texts import panels as texts
 
-            self.how_to_stop = INTERRUPT_LEAVES
+            self.how_to_stop = texts.INTERRUPT_LEAVES
 
     def paint(self, progress: Progress, interrupts: int) -> None:
         """Show the latest state, unless it was shown or it is too early."""
@@ -84,17 +86,17 @@ class InNotebook:
             self.button = None
             return
         if button.shown:
-            from peft_lab.notebook.panels.texts import STOP_OR_INTERRUPT
+            from peft_lab.texts import panels as texts
 
-            self.how_to_stop = STOP_OR_INTERRUPT
+            self.how_to_stop = texts.STOP_OR_INTERRUPT
             self.text.next = 0.0  # the words must not be older than the button
 
     def _beside_button(self, html: str, state: dict[str, Any]) -> str:
         if self.button is None or not self.button.shown:
             return html
-        from peft_lab.notebook.panels import texts
         from peft_lab.notebook.panels.twin import beside_widget
         from peft_lab.present.style import PLAIN, esc, plain
+        from peft_lab.texts import panels as texts
 
         run = plain(state.get("run_id", ""))
         said = texts.KERNEL_ENDED.format(run=run) if run else texts.KERNEL_ENDED_EARLY
@@ -231,7 +233,4 @@ def with_interrupts(state: dict[str, Any], interrupts: int) -> dict[str, Any]:
     """The state, with what became of an interrupt as its phase."""
     if not interrupts:
         return dict(state)
-    said = (
-        "stopping after this step" if interrupts == 1 else "still saving what was trained, nothing is lost: please wait"
-    )
-    return {**state, "phase": said}
+    return {**state, "phase": cards.STOPPING if interrupts == 1 else cards.STILL_SAVING}

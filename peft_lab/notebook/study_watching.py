@@ -10,9 +10,9 @@ from peft_lab.notebook.live import LINE_EVERY, TEXT_SHARE, Pace
 from peft_lab.notebook.watching import WAIT, _Interrupts, _Worker
 from peft_lab.present.study import study_html, study_text
 from peft_lab.rows import StudyRows
-from peft_lab.study import texts
 from peft_lab.study.progress import StudyProgress
 from peft_lab.study.snapshot import snapshot
+from peft_lab.texts import studies as texts
 
 HTML_EVERY = 1.0
 
@@ -54,7 +54,8 @@ def watch_study(progress: StudyProgress, work: Callable[[], StudyRows], screen: 
     stopped = worker.error is None and progress.stopping()
     screen.close(progress, static=stopped)
     if trouble is not None:
-        sys.stderr.write(f"The live view failed, the study did not: {type(trouble).__name__}: {trouble}\n")
+        said = texts.LIVE_FAILED.format(kind=type(trouble).__name__, message=trouble)
+        sys.stderr.write(f"{said}\n")
     if worker.error is not None:
         raise worker.error
     if stopped:

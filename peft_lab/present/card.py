@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peft_lab.present.curve import WIDTH as CURVE_WIDTH
 from peft_lab.present.curve import curve_alt, curve_png, series, sparkline
@@ -12,12 +12,11 @@ from peft_lab.present.live import LIVE_HEIGHT, live_html, live_text
 from peft_lab.present.parts import Card, box, details, framed, headed, line, pairs_table, pre, text_lines
 from peft_lab.present.picture import image
 from peft_lab.present.style import esc, score
+from peft_lab.texts import cards as texts
 
 if TYPE_CHECKING:
     from peft_lab.run import Run
 
-IN_TEXT = ("seed", "ended", "fingerprints")
-"""Details that the text has as well: by them %peft check knows a card of a saved notebook again."""
 __all__ = ["LIVE_HEIGHT", "Card", "curve_png", "live_html", "live_text", "run_card"]
 
 
@@ -44,12 +43,12 @@ def _sections(facts: Facts) -> Iterator[str]:
     if facts.costs:
         yield pairs_table(facts.costs)
     yield from (line("✓" if ok else "✗", text, "green" if ok else "vermilion") for ok, text in facts.proof)
-    yield from (line("note", text, "grey") for text in facts.notes)
+    yield from (line(texts.NOTE, text, "grey") for text in facts.notes)
     if recipe := pairs_table(facts.details) + pre(facts.yaml):
-        yield details("recipe, seed, versions, hardware", recipe)
+        yield details(texts.RECIPE_AND_MORE, recipe)
     if facts.traceback:
-        yield details("traceback", pre(facts.traceback))
-    yield details("how to go on", pre("\n".join(facts.onward)))
+        yield details(texts.TRACEBACK, pre(facts.traceback))
+    yield details(texts.HOW_TO_GO_ON, pre("\n".join(facts.onward)))
 
 
 def _numbers(facts: Facts) -> str:
@@ -57,7 +56,8 @@ def _numbers(facts: Facts) -> str:
         f'<div><b style="font-size:{size}%;line-height:1.2">{esc(value)}</b> {esc(name)}</div>'
         for size, (value, name) in zip((240, 140), facts.scores, strict=False)
     )
-    rest = "".join(f"<div>{esc(split)}: {esc(text)}</div>" for split, text in facts.others)
+    others = (texts.SPLIT_HAS.format(split=split, scores=text) for split, text in facts.others)
+    rest = "".join(f"<div>{esc(other)}</div>" for other in others)
     return f'<div style="flex:1 1 220px;padding:0 16px 4px 0">{big}{rest}</div>' if big or rest else ""
 
 
@@ -75,16 +75,22 @@ def _curve(facts: Facts) -> str:
 
 def _text(facts: Facts) -> str:
     loss = series(facts.points, "train", "loss")[1]
+    # by these details %peft check knows a card of a saved notebook again
+    in_text = (texts.SEED, texts.ENDED, texts.FINGERPRINTS)
     pairs = [
         *facts.what,
-        ("error", facts.failure),
+        (texts.ERROR, facts.failure),
         *((name, value) for value, name in facts.scores),
-        *((f"{split}, also", text) for split, text in facts.others),
-        ("loss", f"{sparkline(loss)}  {score(loss[0])} to {score(loss[-1])}" if loss.size else ""),
+        *((texts.SPLIT_ALSO.format(split=split), text) for split, text in facts.others),
+        (texts.LOSS, _loss(loss) if loss.size else ""),
         *facts.costs,
-        *(("proof", f"{'✓' if ok else '✗'} {text}") for ok, text in facts.proof),
-        *(("note", text) for text in facts.notes),
-        *(pair for pair in facts.details if pair[0] in IN_TEXT),
-        ("go on", "   ".join(facts.onward)),
+        *((texts.PROOF, f"{'✓' if ok else '✗'} {text}") for ok, text in facts.proof),
+        *((texts.NOTE, text) for text in facts.notes),
+        *(pair for pair in facts.details if pair[0] in in_text),
+        (texts.GO_ON, "   ".join(facts.onward)),
     ]
     return text_lines(f"{facts.id}  {facts.status}", pairs)
+
+
+def _loss(loss: Any) -> str:
+    return texts.LOSS_WENT.format(bars=sparkline(loss), first=score(loss[0]), last=score(loss[-1]))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from peft_lab.present.style import FAINT, INK, PALETTE, PAPER, score, shorten, words
+from peft_lab.texts import cards as texts
 
 WIDTH, HEIGHT = 520, 168
 SHARP = 2  # pixels of the picture for each pixel on the page
@@ -30,8 +31,8 @@ def curve_png(points: Sequence[Point], headline: str = "accuracy") -> bytes:
     loss, metric = series(points, "train", "loss"), series(points, "validation", headline)
     last = max(loss[0].max(initial=0), metric[0].max(initial=0), 1)
     panels = (
-        _Panel(0, "training loss", loss, last, PALETTE["blue"]),
-        _Panel(WIDTH // 2, f"validation {words(headline)}", metric, last, PALETTE["vermilion"]),
+        _Panel(0, texts.TRAINING_LOSS, loss, last, PALETTE["blue"]),
+        _Panel(WIDTH // 2, texts.VALIDATION_METRIC.format(metric=words(headline)), metric, last, PALETTE["vermilion"]),
     )
     lines = Image.new("RGB", (WIDTH * SHARP * SMOOTH, HEIGHT * SHARP * SMOOTH), PAPER)
     for panel in panels:
@@ -51,14 +52,18 @@ def curve_alt(points: Sequence[Point], headline: str = "accuracy") -> str:
     (steps, loss), (_, metric) = series(points, "train", "loss"), series(points, "validation", headline)
     said = []
     if loss.size:
-        said.append(f"training loss went from {score(loss[0])} to {score(smoothed(loss)[-1])} in {steps[-1]:.0f} steps")
+        first, last = score(loss[0]), score(smoothed(loss)[-1])
+        said.append(texts.LOSS_FROM_TO.format(first=first, last=last, steps=f"{steps[-1]:.0f}"))
     if metric.size > 1:
-        best = f", best {score(metric.max())}" if metric.max() > metric[-1] else ""
-        said.append(f"validation {words(headline)} went from {score(metric[0])} to {score(metric[-1])}{best}")
+        way = texts.METRIC_FROM_TO_BEST if metric.max() > metric[-1] else texts.METRIC_FROM_TO
+        first, last, best = (score(value) for value in (metric[0], metric[-1], metric.max()))
+        said.append(way.format(metric=words(headline), first=first, last=last, best=best))
     elif metric.size:
-        said.append(f"validation {words(headline)} was {score(metric[0])}")
-    text = "; ".join(said)
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+        said.append(texts.METRIC_WAS.format(metric=words(headline), value=score(metric[0])))
+    if len(said) == 2:
+        return texts.CURVES_BOTH.format(loss=said[0], metric=said[1])
+    text = texts.CURVES_ONE.format(said=said[0]) if said else ""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def sparkline(values: Iterable[float], most: int = 32) -> str:
@@ -167,7 +172,7 @@ class _Panel:
 
         put(shorten(self.title, 36), self.start, 6, "la")
         if not self.y.size:
-            put("nothing yet", (self.start + self.end) / 2, (self.top + self.bottom) / 2, "mm")
+            put(texts.NOTHING_YET, (self.start + self.end) / 2, (self.top + self.bottom) / 2, "mm")
             return
         marks = ticks(self.low, self.high)
         digits = max(len(f"{value:.4g}".partition(".")[2]) for value in marks)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from peft_lab.present.style import bytes_, count, plain, score, seconds, share, shorten, visible, words
+from peft_lab.texts import cards as texts
 
 MARKS = {  # a word, a mark and a colour: never the colour alone
     "finished": ("✓", "green"),
@@ -33,22 +34,31 @@ class Facts:
         """The word with its mark, and how far the run came."""
         planned, done = (_part(self.record, "steps").get(key) for key in ("planned", "done"))
         if not planned or done is None or (self.word == "finished" and done >= planned):
-            return f"{self.mark} {self.word}"
-        if self.word == "finished":  # its time budget was spent
-            return f"{self.mark} finished early: {count(done)} of {count(planned)} steps"
-        return f"{self.mark} {self.word} at step {count(done)} of {count(planned)}"
+            return texts.STATE.format(mark=self.mark, state=self.state)
+        said = texts.FINISHED_EARLY if self.word == "finished" else texts.STATE_AT
+        return said.format(mark=self.mark, state=self.state, done=count(done), planned=count(planned))
+
+    @property
+    def state(self) -> str:
+        """The word as people read it."""
+        return texts.STATES.get(self.word, self.word)
 
     @property
     def what(self) -> Pairs:
         """Method, model, data."""
         methods = [m.get("name", "?") for m in self.recipe.get("methods") or () if isinstance(m, Mapping)]
         rows = _part(self.data, "rows")
-        sizes = ", ".join(f"{count(rows[split])} {split}" for split in rows if rows[split])
+        sizes = ", ".join(
+            texts.ROWS_OF_SPLIT.format(count=count(rows[split]), split=_split(split)) for split in rows if rows[split]
+        )
         source = self.data.get("name") or _part(self.recipe, "data").get("source")
         pairs = (
-            ("method", "+".join(map(str, methods))),
-            ("model", self.recipe.get("model")),
-            ("data", f"{shorten(source, 60)} ({sizes})" if source and sizes else source),
+            (texts.METHOD, "+".join(map(str, methods))),
+            (texts.MODEL, self.recipe.get("model")),
+            (
+                texts.DATA,
+                texts.DATA_WITH_ROWS.format(source=shorten(source, 60), rows=sizes) if source and sizes else source,
+            ),
         )
         return [(name, plain(value)) for name, value in pairs if value]
 
@@ -59,12 +69,10 @@ class Facts:
         for split in ("test", "validation"):
             value = self.metrics(split).get(self.headline)
             if value is not None:
-                best = (
-                    f", best of epoch {self.best['epoch']:.3g}"
-                    if split == "validation" and "epoch" in self.best
-                    else ""
-                )
-                found.append((score(value), f"{split} {words(self.headline)}{best}"))
+                of_best = split == "validation" and "epoch" in self.best
+                said = texts.SCORE_OF_BEST if of_best else texts.SCORE_ON
+                epoch = f"{self.best['epoch']:.3g}" if of_best else ""
+                found.append((score(value), said.format(split=_split(split), metric=words(self.headline), epoch=epoch)))
         return found
 
     @property
@@ -72,9 +80,13 @@ class Facts:
         """The other metrics, a line for each split."""
         found = []
         for split in ("test", "validation"):
-            rest = [f"{words(n)} {score(v)}" for n, v in self.metrics(split).items() if n != self.headline]
+            rest = [
+                texts.SCORE_VALUE.format(metric=words(name), value=score(value))
+                for name, value in self.metrics(split).items()
+                if name != self.headline
+            ]
             if rest:
-                found.append((split, " · ".join(rest)))
+                found.append((_split(split), " · ".join(rest)))
         return found
 
     @property
@@ -92,23 +104,22 @@ class Facts:
         """What it took: parameters, time, memory, disk."""
         cost, pairs = self.cost, []
         if cost.get("trainable") is not None:
-            total, head = cost.get("total"), cost.get("trainable_head")
-            of = f" of {count(total)} ({share(cost['trainable'] / total)})" if total else ""
-            apart = f", {count(head)} of them in the head" if head else ""
-            pairs.append(("trainable", f"{count(cost['trainable'])}{of}{apart}"))
+            said = trains(cost["trainable"], cost.get("total"), cost.get("trainable_head"))
+            pairs.append((texts.TRAINABLE, said))
         formats = (
-            ("seconds", "training time", seconds),
-            ("texts_per_second", "speed", lambda value: f"{count(value)} texts/s"),
-            ("peak_memory", "peak memory", bytes_),
-            ("bytes_on_disk", "on disk", bytes_),
+            ("seconds", texts.TRAINING_TIME, seconds),
+            ("texts_per_second", texts.SPEED, lambda value: texts.TEXTS_PER_SECOND.format(count=count(value))),
+            ("peak_memory", texts.PEAK_MEMORY, bytes_),
+            ("bytes_on_disk", texts.ON_DISK, bytes_),
         )
         expected = _part(self.record, "forecast")
         forecasts = {"seconds": expected.get("seconds"), "peak_memory": _part(expected, "memory").get("peak")}
         for key, label, show in formats:
             if cost.get(key) is not None:
                 said = show(cost[key])
-                before = forecasts.get(key)
-                pairs.append((label, said if before is None else f"{said} (forecast {show(before)})"))
+                if (before := forecasts.get(key)) is not None:
+                    said = texts.WITH_FORECAST.format(value=said, forecast=show(before))
+                pairs.append((label, said))
         return pairs
 
     @property
@@ -125,7 +136,7 @@ class Facts:
         """What the reader should know, each once."""
         said = [*(self.record.get("notes") or ()), *(self.data.get("notes") or ())]
         if self.word == "crashed":
-            said.insert(0, "The process that trained this run is gone; what it had written is kept")
+            said.insert(0, texts.PROCESS_GONE)
         return [plain(note) for note in dict.fromkeys(map(str, said))]
 
     @property
@@ -152,20 +163,20 @@ class Facts:
         machine = _part(self.record, "hardware")
         hardware = (
             f"{machine.get('name') or machine.get('device') or ''}",
-            f"{count(machine['cores'])} cores" if machine.get("cores") else "",
+            texts.CORES.format(count=count(machine["cores"])) if machine.get("cores") else "",
             bytes_(machine.get("memory")) if machine.get("memory") else "",
-            f"precision {machine['precision']}" if machine.get("precision") else "",
+            texts.PRECISION.format(precision=machine["precision"]) if machine.get("precision") else "",
             str(machine.get("held") or ""),
         )
         prints = (f"{name} {str(value)[:12]}" for name, value in _part(self.record, "fingerprints").items() if value)
         pairs = (
-            ("seed", self.recipe.get("seed")),
-            ("started", self.record.get("started")),
-            ("ended", self.record.get("ended")),
-            ("fingerprints", _dots(prints)),
-            ("versions", _dots(versions)),
-            ("hardware", _dots(hardware)),
-            ("labels", _dots(f"{shorten(k, 30)} {v}" for k, v in list(_part(self.data, "labels").items())[:40])),
+            (texts.SEED, self.recipe.get("seed")),
+            (texts.STARTED, self.record.get("started")),
+            (texts.ENDED, self.record.get("ended")),
+            (texts.FINGERPRINTS, _dots(prints)),
+            (texts.VERSIONS, _dots(versions)),
+            (texts.HARDWARE, _dots(hardware)),
+            (texts.LABELS, _dots(f"{shorten(k, 30)} {v}" for k, v in list(_part(self.data, "labels").items())[:40])),
         )
         return [(name, plain(value)) for name, value in pairs if value not in (None, "")]
 
@@ -181,6 +192,18 @@ class Facts:
     def traceback(self) -> str:
         """Of the error, where there was one."""
         return visible(self.error.get("traceback") or "").rstrip()
+
+
+def trains(number: float, total: float | None, head: float | None) -> str:
+    """How many parameters train, of how many, and how many of them in the head."""
+    if total:
+        said, part = (texts.TRAINS_OF_HEAD if head else texts.TRAINS_OF), share(number / total)
+        return said.format(count=count(number), total=count(total), share=part, head=count(head))
+    return (texts.TRAINS_HEAD if head else texts.TRAINS).format(count=count(number), head=count(head))
+
+
+def _split(name: str) -> str:
+    return texts.SPLITS.get(name, name)
 
 
 def _part(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:

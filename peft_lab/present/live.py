@@ -9,6 +9,7 @@ from peft_lab.present.curve import HEIGHT as CURVE_HEIGHT
 from peft_lab.present.curve import WIDTH as CURVE_WIDTH
 from peft_lab.present.picture import image
 from peft_lab.present.style import BORDER, PALETTE, PLAIN, count, esc, plain, score, seconds, words
+from peft_lab.texts import cards as texts
 
 LIVE_HEIGHT = CURVE_HEIGHT + 132
 _LINE = "height:24px;line-height:24px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
@@ -20,7 +21,7 @@ def live_html(state: Mapping[str, Any]) -> str:
     steps, step = state.get("steps") or 0, state.get("step") or 0
     # without a value the bar would move by itself, which the saved notebook would keep for ever
     bar = f'<progress value="{step / steps if steps else 0:.4f}" max="1" style="width:100%;height:12px"></progress>'
-    picture = image(state.get("curve_png") or b"", "Curves of training loss and validation metric so far", CURVE_WIDTH)
+    picture = image(state.get("curve_png") or b"", texts.LIVE_CURVES, CURVE_WIDTH)
     return (
         f'<div {PLAIN} style="box-sizing:border-box;height:{LIVE_HEIGHT}px;overflow:hidden;max-width:860px;'
         f"margin:6px 0;padding:8px 16px;border:1px solid {BORDER};border-left:6px solid {PALETTE['blue']};"
@@ -43,24 +44,24 @@ def live_text(state: Mapping[str, Any]) -> str:
 def _progress(state: Mapping[str, Any]) -> list[str]:
     said = []
     if state.get("steps"):
-        said.append(f"step {count(state.get('step') or 0)} of {count(state['steps'])}")
+        said.append(texts.STEP_OF.format(step=count(state.get("step") or 0), steps=count(state["steps"])))
     if state.get("epochs"):
-        said.append(f"epoch {state.get('epoch') or 0:.3g} of {state['epochs']:.3g}")
+        said.append(texts.EPOCH_OF.format(epoch=f"{state.get('epoch') or 0:.3g}", epochs=f"{state['epochs']:.3g}"))
     if state.get("loss") is not None:
-        said.append(f"loss {score(state['loss'])}")
+        said.append(texts.LOSS_NOW.format(loss=score(state["loss"])))
     headline = state.get("headline") or ""
     metrics = state.get("metrics") or {}
     if headline in metrics:
-        said.append(f"validation {words(headline)} {score(metrics[headline])}")
+        said.append(texts.METRIC_NOW.format(metric=words(headline), value=score(metrics[headline])))
     return said
 
 
 def _pace(state: Mapping[str, Any]) -> list[str]:
     said = []
     if state.get("seconds") is not None:
-        left = f", about {seconds(state['left_seconds'])} left" if state.get("left_seconds") is not None else ""
-        said.append(f"{seconds(state['seconds'])}{left}")
-    for unit in ("texts", "tokens"):
-        if state.get(f"{unit}_per_second"):
-            said.append(f"{count(state[f'{unit}_per_second'])} {unit}/s")
-    return [*said, state.get("how_to_stop") or "Interrupt stops after this step and keeps the run"]
+        spent, left = seconds(state["seconds"]), state.get("left_seconds")
+        said.append(spent if left is None else texts.ABOUT_LEFT.format(spent=spent, left=seconds(left)))
+    for key, speed in (("texts_per_second", texts.TEXTS_PER_SECOND), ("tokens_per_second", texts.TOKENS_PER_SECOND)):
+        if state.get(key):
+            said.append(speed.format(count=count(state[key])))
+    return [*said, state.get("how_to_stop") or texts.INTERRUPT]

@@ -6,6 +6,8 @@ import numpy as np
 
 from peft_lab.present.masks import Mask, by_chance
 from peft_lab.present.style import count, share
+from peft_lab.texts import masks as texts
+from peft_lab.texts import views
 
 
 def whole_words(mask: Mask) -> str:
@@ -14,24 +16,30 @@ def whole_words(mask: Mask) -> str:
     part = np.divide(chosen, total, out=np.full(total.shape, np.nan), where=total > 0)
     row, column = divmod(int(np.nanargmax(part)), part.shape[1])
     everything = int(total.sum())
-    return (
-        f"{mask.title}: {int(chosen.sum()):,} of the {count(everything)} weights outside the head train "
-        f"({share(chosen.sum() / everything)}), in {len(mask.tensors)} tensors; "
-        f"densest in {place_words(mask, row, column)} ({share(part[row, column])})."
+    return texts.WHOLE.format(
+        title=mask.title,
+        count=f"{int(chosen.sum()):,}",
+        total=count(everything),
+        share=share(chosen.sum() / everything),
+        tensors=len(mask.tensors),
+        group=place_words(mask, row, column),
+        densest=share(part[row, column]),
     )
 
 
-def pair_words(one: Mask, other: Mask) -> str:
+def pair_words(one: Mask, other: Mask, title: str) -> str:
     """How much two masks on one model have in common, and where they differ most."""
     mine, theirs = one.chosen, other.chosen
     with np.errstate(invalid="ignore"):
         difference = np.where(one.total > 0, np.abs(mine - theirs) / one.total, np.nan)
     row, column = divmod(int(np.nanargmax(difference)), difference.shape[1])
     said = overlap_words(int(one.common(other).sum()), int(mine.sum()), int(theirs.sum()), int(one.total.sum()))
-    return (
-        f"{said}. They differ most in {place_words(one, row, column)}: "
-        f"{share(mine[row, column] / one.total[row, column])} against "
-        f"{share(theirs[row, column] / one.total[row, column])}."
+    return texts.PAIR.format(
+        title=title,
+        overlap=said,
+        group=place_words(one, row, column),
+        one=share(mine[row, column] / one.total[row, column]),
+        other=share(theirs[row, column] / one.total[row, column]),
     )
 
 
@@ -39,13 +47,18 @@ def overlap_words(both: int, one: int, other: int, total: int) -> str:
     """How many entries two masks share, and how many two random ones would."""
     either = one + other - both
     chance = by_chance(one / total, other / total)
-    return (
-        f"of {either:,} entries that either trains, both train {both:,} "
-        f"({share(both / either if either else 0.0)}, Jaccard; random masks of these sizes: {share(chance)})"
-    )
+    part = share(both / either if either else 0.0)
+    return texts.OVERLAP.format(either=f"{either:,}", both=f"{both:,}", share=part, chance=share(chance))
 
 
 def place_words(mask: Mask, row: int, column: int) -> str:
     """A group of parameters: ``attention query of layer 3``."""
-    layer = f"layer {mask.layers[row]}" if mask.layers[row].isdigit() else f"the {mask.layers[row]}"
-    return f"{mask.kinds[column]} of {layer}"
+    kind, layer = mask.kinds[column], mask.layers[row]
+    if layer.isdigit():
+        return texts.GROUP_IN_LAYER.format(kind=kind, layer=layer)
+    return texts.GROUP_IN_PART.format(kind=kind, part=layer)
+
+
+def layer_words(layer: str) -> str:
+    """``layer 3``, or ``the embeddings``."""
+    return views.LAYER.format(number=layer) if layer.isdigit() else views.PART.format(name=layer)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from peft_lab.errors import BadOption, nearest
+from peft_lab.texts import masks as texts
 from pluggy_specs import RunView
 
 MOST_BLOCKS = 128
@@ -102,7 +103,8 @@ def read_mask(run: RunView) -> Mask:
         cells[name] = int(columns["layer"][number]), int(columns["kind"][number])
     total = arrays["total"]
     layers, kinds = list(total.labels["layer"]), list(total.labels["kind"])
-    return Mask(f"{run.id}, {run.recipe.method}", tensors, cells, np.asarray(total.values), layers, kinds)
+    title = texts.TITLE.format(run=run.id, method=run.recipe.method)
+    return Mask(title, tensors, cells, np.asarray(total.values), layers, kinds)
 
 
 def must_be_alike(one: Mask, other: Mask) -> None:

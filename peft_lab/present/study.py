@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from peft_lab.present.style import BORDER, PALETTE, PLAIN, esc, plain, seconds, words
+from peft_lab.texts import studies as texts
 
 _LINE = "height:24px;line-height:24px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
 ROW = 25
@@ -36,12 +37,14 @@ def study_text(state: Mapping[str, Any]) -> str:
 
 
 def _pace(state: Mapping[str, Any]) -> list[str]:
-    said = [f"{state.get('done') or 0:,} of {state.get('all') or 0:,} cells finished"]
+    done, every = (f"{state.get(name) or 0:,}" for name in ("done", "all"))
+    said = [texts.CELLS_FINISHED.format(done=done, all=every)]
     if state.get("failed"):
-        said.append(f"{state['failed']:,} failed")
+        said.append(texts.CELLS_FAILED.format(count=f"{state['failed']:,}"))
     if state.get("seconds") is not None:
-        left = state.get("left_seconds")
-        said.append(seconds(state["seconds"]) + (f", about {seconds(left)} left" if left is not None else ""))
+        left, spent = state.get("left_seconds"), seconds(state["seconds"])
+        told = texts.TIME_SPENT if left is None else texts.TIME_SPENT_AND_LEFT
+        said.append(told.format(seconds=spent, left=seconds(left)))
     return said
 
 
@@ -53,9 +56,9 @@ def _table(state: Mapping[str, Any]) -> str:
     if not state.get("lines"):
         return ""
     edge = f"border:0;border-bottom:1px solid {BORDER};padding:2px 12px 2px 4px;text-align:left;white-space:nowrap"
-    headline = words(state.get("headline") or "score")
-    more = [f"and {state['more_columns']} more"] if state.get("more_columns") else []
-    head = [f"test {headline}", *state["columns"], *more]
+    headline = words(state.get("headline") or texts.SCORE)
+    more = [texts.MORE_COLUMNS.format(count=state["more_columns"])] if state.get("more_columns") else []
+    head = [texts.SCORE_COLUMN.format(score=headline), *state["columns"], *more]
     body = [[method, *cells, *([""] if more else [])] for method, cells in state["lines"]]
     rows = "".join(
         f'<tr style="height:{ROW}px;background:none">'

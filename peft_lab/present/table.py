@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from peft_lab.present.style import BORDER, DASH, PLAIN, esc, plain, score
+from peft_lab.texts import tables as texts
 
 Cell = str | int | float | None
 SHORT = 16
@@ -94,7 +95,7 @@ def _text(cell: Cell) -> str:
     if cell is None:
         return DASH
     if isinstance(cell, bool):
-        return "yes" if cell else "no"
+        return texts.YES if cell else texts.NO
     if isinstance(cell, float):
         return score(cell)
     return f"{cell:,}" if isinstance(cell, int) else plain(cell)

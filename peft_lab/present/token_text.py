@@ -13,10 +13,9 @@ from functools import lru_cache
 from itertools import groupby
 
 from peft_lab.present.style import esc, visible
+from peft_lab.texts import tokens as texts
 
 BLANK, NEWLINE, TAB = "·", "⏎", "⇥"
-BYTES = "‹bytes›"
-"""Stands for pieces of a character of which no token holds the whole."""
 LONGEST = 96
 """Characters of one token that are shown."""
 _BROKEN = "\ufffd"
@@ -58,7 +57,7 @@ def chips(pieces: Sequence[str], marks: bool = True) -> list[Chip]:
         first, stop = numbers[0], numbers[-1] + 1
         if kind == "broken":
             text = re.sub(f"{_BROKEN}+", _BROKEN, "".join(pieces[first:stop]))
-            shown = BYTES.join(readable(part, marks) for part in text.split(_BROKEN))
+            shown = texts.BYTES.join(readable(part, marks) for part in text.split(_BROKEN))
             found.append(Chip(first if waiting is None else waiting, stop, shown))
         elif kind == "empty":
             before, after = (pieces[first - 1] if first else "", pieces[stop] if stop < len(pieces) else "")
@@ -70,7 +69,7 @@ def chips(pieces: Sequence[str], marks: bool = True) -> list[Chip]:
             elif found:
                 found[-1] = Chip(found[-1].start, stop, found[-1].text)
             else:
-                found.append(Chip(first, stop, BYTES))
+                found.append(Chip(first, stop, texts.BYTES))
         else:
             found += [Chip(at, at + 1, readable(pieces[at], marks)) for at in numbers]
             if waiting is not None:
@@ -100,7 +99,7 @@ def _shortened(piece: str) -> str:
     if len(piece) <= LONGEST:
         return piece
     end = LONGEST // 4
-    return f"{piece[: LONGEST - end]}… {len(piece):,} characters …{piece[-end:]}"
+    return texts.CUT_TOKEN.format(start=piece[: LONGEST - end], count=f"{len(piece):,}", end=piece[-end:])
 
 
 def _shows(character: str) -> bool:

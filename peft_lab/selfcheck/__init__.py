@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from peft_lab.errors import PeftLabError
 from peft_lab.selfcheck.findings import FAILED, WARNING, Checked, Finding
+from peft_lab.texts import checks as texts
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -33,24 +34,24 @@ def selfcheck(
     from peft_lab.selfcheck import installed, machine, offered, training
 
     checks: dict[str, Check] = {
-        "packages": installed.packages,
-        "notebook": installed.notebook,
+        texts.PACKAGES: installed.packages,
+        texts.NOTEBOOK: installed.notebook,
         **(more or {}),
-        "network": lambda: machine.network(offline),
-        "device": machine.device,
-        "memory": machine.memory,
-        "runs folder": lambda: machine.disk(folder),
-        "models": lambda: offered.models(host, model),
-        "data sets": lambda: offered.data_sets(host),
-        "plugins": lambda: offered.plugins(host),
-        "training": training.training,
+        texts.NETWORK: lambda: machine.network(offline),
+        texts.DEVICE: machine.device,
+        texts.MEMORY: machine.memory,
+        texts.RUNS_FOLDER: lambda: machine.disk(folder),
+        texts.MODELS: lambda: offered.models(host, model),
+        texts.DATA_SETS: lambda: offered.data_sets(host),
+        texts.PLUGINS: lambda: offered.plugins(host),
+        texts.TRAINING: training.training,
     }
     found = [finding for name, check in checks.items() for finding in guarded(name, check)]
     failed, warned = (sum(f.state == state for f in found) for state in (FAILED, WARNING))
-    note = "Everything works." if not failed else f"{failed} failed."
-    note += f" {warned} to look at." if warned else ""
-    rows = [[f.what, f.state, f.found, f.advice] for f in found]
-    return Checked("selfcheck", ("check", "", "found", "what to do"), rows, note=note)
+    note = texts.EVERYTHING_WORKS if not failed else texts.SOME_FAILED.format(count=failed)
+    note += f" {texts.TO_LOOK_AT.format(count=warned)}" if warned else ""
+    rows = [[f.what, texts.STATES[f.state], f.found, f.advice] for f in found]
+    return Checked(texts.SELFCHECK, texts.SELFCHECK_COLUMNS, rows, note=note)
 
 
 def guarded(name: str, check: Check) -> Iterator[Finding]:
@@ -61,4 +62,8 @@ def guarded(name: str, check: Check) -> Iterator[Finding]:
         yield Finding(name, FAILED, error.message, error.hint)
     except Exception as error:  # a check that cannot be made is a finding like any other
         said = " ".join(str(error).split())
-        yield Finding(name, FAILED, f"{type(error).__name__}: {said}" if said else type(error).__name__)
+        yield Finding(name, FAILED, _error(type(error).__name__, said))
+
+
+def _error(kind: str, message: str) -> str:
+    return (texts.UNFORESEEN if message else texts.UNFORESEEN_SILENT).format(kind=kind, message=message)

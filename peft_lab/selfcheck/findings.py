@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from peft_lab.present.table import Table
+from peft_lab.texts import checks as texts
 
-OK, WARNING, FAILED = "✓ ok", "! warning", "✗ failed"
+OK, WARNING, FAILED = "ok", "warning", "failed"
 
 
 @dataclass(frozen=True)
@@ -26,4 +27,4 @@ class Checked(Table):
     @property
     def ok(self) -> bool:
         """Whether everything that is needed works."""
-        return all(row[1] != FAILED for row in self.rows)
+        return all(row[1] != texts.STATES[FAILED] for row in self.rows)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from peft_lab.selfcheck.findings import FAILED, OK, WARNING, Finding
+from peft_lab.texts import checks as texts
 
 SHOWN = ("torch", "transformers", "peft", "accelerate", "datasets")
 FRONT_ENDS = ("jupyterlab", "notebook")
@@ -20,7 +21,7 @@ def packages() -> Iterator[Finding]:
         own, needed = version("peft-lab"), [Requirement(text) for text in requires("peft-lab") or ()]
     except PackageNotFoundError:
         own, needed = "", []
-        yield Finding("packages", WARNING, "peft-lab runs from a plain folder", "Install it: pip install -e .")
+        yield Finding(texts.PACKAGES, WARNING, texts.PLAIN_FOLDER, texts.INSTALL_FOLDER)
     wrong = False
     for wanted in needed:
         if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
@@ -28,11 +29,12 @@ def packages() -> Iterator[Finding]:
         here = _version(wanted.name)
         if not here or not wanted.specifier.contains(here, prereleases=True):
             wrong = True
-            yield Finding("packages", FAILED, f"{wanted.name} {here or 'is missing'}", f'pip install "{wanted}"')
+            found = (texts.PACKAGE_HAS if here else texts.PACKAGE_MISSING).format(name=wanted.name, version=here)
+            yield Finding(texts.PACKAGES, FAILED, found, texts.INSTALL.format(wanted=wanted))
     if not wrong:
         shown = (f"{name} {here}" for name in SHOWN if (here := _version(name)))
         python = ".".join(map(str, sys.version_info[:3]))
-        yield Finding("packages", OK, ", ".join([f"peft-lab {own}".strip(), f"Python {python}", *shown]))
+        yield Finding(texts.PACKAGES, OK, ", ".join([f"peft-lab {own}".strip(), f"Python {python}", *shown]))
 
 
 def notebook() -> Iterator[Finding]:
@@ -43,10 +45,10 @@ def notebook() -> Iterator[Finding]:
     if not any(there[name] for name in FRONT_ENDS):
         missing.append("jupyterlab")
     if missing:
-        lacks = f"{found or 'nothing'}; {', '.join(missing)} not in this environment"
-        yield Finding("notebook", WARNING, lacks, f"For notebooks: pip install {' '.join(missing)}")
+        lacks = (texts.NOT_HERE if found else texts.NOTHING_AND).format(found=found, missing=", ".join(missing))
+        yield Finding(texts.NOTEBOOK, WARNING, lacks, texts.FOR_NOTEBOOKS.format(names=" ".join(missing)))
     else:
-        yield Finding("notebook", OK, found)
+        yield Finding(texts.NOTEBOOK, OK, found)
 
 
 def _version(name: str) -> str:

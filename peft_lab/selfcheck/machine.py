@@ -12,6 +12,7 @@ from peft_lab.files import from_here
 from peft_lab.offline import is_offline
 from peft_lab.present.style import bytes_, count
 from peft_lab.selfcheck.findings import FAILED, OK, WARNING, Finding
+from peft_lab.texts import checks as texts
 
 LITTLE_DISK, NO_DISK = 2e9, 2e8
 LITTLE_MEMORY = 2e9
@@ -27,22 +28,27 @@ def device() -> Iterator[Finding]:
     name = torch.cuda.get_device_name() if chosen.startswith("cuda") else processor_name()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = torch.get_num_threads()
-    found = f"{chosen} ({name}) in {choose_precision('auto', chosen)}, {count(usable)} cores, {count(threads)} threads"
+    found = texts.DEVICE_FOUND.format(
+        device=chosen,
+        name=name,
+        precision=choose_precision("auto", chosen),
+        cores=count(usable),
+        threads=count(threads),
+    )
     if threads > usable:
-        advice = f"Set OMP_NUM_THREADS={usable}: more threads than cores make each other wait"
-        yield Finding("device", WARNING, found, advice)
+        yield Finding(texts.DEVICE, WARNING, found, texts.TOO_MANY_THREADS.format(cores=usable))
     else:
-        yield Finding("device", OK, found)
+        yield Finding(texts.DEVICE, OK, found)
 
 
 def network(setting: str) -> Iterator[Finding]:
     """Whether anything is asked of the hub. Nobody is asked to find that out."""
     if setting:
-        yield Finding("network", OK, f"off ({setting}): nothing is asked of the hub")
+        yield Finding(texts.NETWORK, OK, texts.NETWORK_OFF.format(setting=setting))
     elif is_offline():
-        yield Finding("network", OK, "off (HF_HUB_OFFLINE): nothing is asked of the hub")
+        yield Finding(texts.NETWORK, OK, texts.NETWORK_OFF.format(setting="HF_HUB_OFFLINE"))
     else:
-        yield Finding("network", OK, "the hub is asked for names that are not here", "To keep off it: %peft workshop")
+        yield Finding(texts.NETWORK, OK, texts.NETWORK_ON, texts.KEEP_OFF)
 
 
 def memory() -> Iterator[Finding]:
@@ -54,11 +60,11 @@ def memory() -> Iterator[Finding]:
     from peft_lab.training.room import free_memory
 
     free = free_memory(torch.device(choose_device("auto")))
-    found = f"{bytes_(free)} free, the machine has {bytes_(psutil.virtual_memory().total)}"
+    found = texts.MEMORY_FOUND.format(free=bytes_(free), total=bytes_(psutil.virtual_memory().total))
     if free < LITTLE_MEMORY:
-        yield Finding("memory", WARNING, found, "Close other programs, or train small models with --batch-size 8")
+        yield Finding(texts.MEMORY, WARNING, found, texts.LITTLE_MEMORY)
     else:
-        yield Finding("memory", OK, found)
+        yield Finding(texts.MEMORY, OK, found)
 
 
 def disk(folder: Path) -> Iterator[Finding]:
@@ -70,9 +76,9 @@ def disk(folder: Path) -> Iterator[Finding]:
             file.write(b"peft_lab")
     except OSError as error:
         said = error.strerror or str(error)
-        yield Finding("runs folder", FAILED, f"{shown}: {said}", "Say --runs FOLDER, or set PEFT_LAB_RUNS")
+        yield Finding(texts.RUNS_FOLDER, FAILED, texts.CANNOT_WRITE.format(folder=shown, why=said), texts.OTHER_FOLDER)
         return
     free = shutil.disk_usage(place).free
     state = FAILED if free < NO_DISK else WARNING if free < LITTLE_DISK else OK
-    advice = "" if state == OK else "Make room: delete runs, or name another folder with PEFT_LAB_RUNS"
-    yield Finding("runs folder", state, f"{shown}: can be written to, {bytes_(free)} free", advice)
+    advice = "" if state == OK else texts.MAKE_ROOM
+    yield Finding(texts.RUNS_FOLDER, state, texts.CAN_WRITE.format(folder=shown, free=bytes_(free)), advice)

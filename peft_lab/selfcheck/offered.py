@@ -10,6 +10,8 @@ from peft_lab.errors import PeftLabError
 from peft_lab.loading import OWN
 from peft_lab.present.style import bytes_, count
 from peft_lab.selfcheck.findings import FAILED, OK, WARNING, Finding
+from peft_lab.texts import cards
+from peft_lab.texts import checks as texts
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -20,14 +22,15 @@ def models(host: Host, at_hand: str = "") -> Iterator[Finding]:
     from peft_lab.sources.models import find_model
 
     if at_hand and at_hand not in host.offers("models"):
+        what = texts.MODEL.format(name=at_hand)
         try:
             found = find_model(at_hand, host)
-            where = "files here" if found.local else "in the cache of the hub"
-            yield Finding(f"model {at_hand}", OK, f"{where}, fingerprint {found.fingerprint[:12] or 'not known'}")
+            where = texts.FILES_HERE if found.local else texts.IN_CACHE
+            yield Finding(what, OK, where.format(fingerprint=found.fingerprint[:12] or texts.NOT_KNOWN))
         except PeftLabError as error:
-            yield Finding(f"model {at_hand}", FAILED, error.message, error.hint)
+            yield Finding(what, FAILED, error.message, error.hint)
     for name, offer in host.offers("models").items():
-        what = f"model {name}"
+        what = texts.MODEL.format(name=name)
         try:
             offer.item.folder()
             found = find_model(name, host)
@@ -39,8 +42,8 @@ def models(host: Host, at_hand: str = "") -> Iterator[Finding]:
             yield Finding(what, FAILED, error.message, error.hint)
             continue
         size = sum(file.stat().st_size for file in Path(found.path_or_id).glob("*.safetensors"))
-        sure = "hash as it should be" if offer.item.sha256 else "no hash to compare with"
-        yield Finding(what, OK, f"{bytes_(size)}, {sure}")
+        sure = texts.HASH_RIGHT if offer.item.sha256 else texts.NO_HASH
+        yield Finding(what, OK, sure.format(size=bytes_(size)))
 
 
 def data_sets(host: Host) -> Iterator[Finding]:
@@ -52,7 +55,11 @@ def data_sets(host: Host) -> Iterator[Finding]:
         if offer.plugin != OWN:
             continue
         rows = load_data(DataSpec(source=name), host).describe()["rows"]
-        yield Finding(f"data {name}", OK, ", ".join(f"{count(number)} {split}" for split, number in rows.items()))
+        said = (
+            texts.ROWS_OF_SPLIT.format(count=count(number), split=cards.SPLITS.get(split, split))
+            for split, number in rows.items()
+        )
+        yield Finding(texts.DATA.format(name=name), OK, ", ".join(said))
 
 
 def plugins(host: Host) -> Iterator[Finding]:
@@ -63,8 +70,10 @@ def plugins(host: Host) -> Iterator[Finding]:
             continue
         first = next(problem for problem in host.problems if problem.plugin == info.name)
         own = info.distribution == "peft-lab"
-        advice = "Install peft-lab again" if own else "%peft problems --details; or tell who wrote it"
-        yield Finding(f"plugin {info.name}", FAILED if own else WARNING, f"{first.where}: {first.reason}", advice)
+        advice = texts.INSTALL_AGAIN if own else texts.TELL_AUTHOR
+        said = texts.PROBLEM.format(where=first.where, reason=first.reason)
+        yield Finding(texts.PLUGIN.format(name=info.name), FAILED if own else WARNING, said, advice)
     others = [f"{info.name} {info.version}".strip() for info in infos if info.distribution != "peft-lab"]
-    offered = f"{len(host.offers('methods'))} methods, {len(host.offers('views'))} views"
-    yield Finding("plugins", OK, f"{offered}; of others: {', '.join(others) or 'none'}")
+    numbers = {"methods": len(host.offers("methods")), "views": len(host.offers("views"))}
+    said = texts.OFFERED if others else texts.OFFERED_ALONE
+    yield Finding(texts.PLUGINS, OK, said.format(**numbers, others=", ".join(others)))

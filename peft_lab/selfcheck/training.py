@@ -11,6 +11,7 @@ from typing import Any
 
 from peft_lab.present.style import score
 from peft_lab.selfcheck.findings import FAILED, OK, Finding
+from peft_lab.texts import checks as texts
 
 COLOURS = ("red", "green", "blue")
 OTHERS = ("ship", "dock", "crane", "rope", "wave", "wind", "salt", "gull")
@@ -41,12 +42,12 @@ def training() -> Iterator[Finding]:
         reached, steps = run.metrics["test"]["accuracy"], run.record["steps"]["done"]
         marks = [mark["text"] for mark in run.record["proof"] if not mark["ok"]]
         seconds = run.cost["seconds"]
-    found = f"{steps} steps in {seconds:.1f} s: accuracy {score(reached)} on new texts, where guessing gets a third"
+    found = texts.TRAINED.format(steps=steps, time=f"{seconds:.1f}", accuracy=score(reached))
     if marks or reached < LEARNED:
-        why = f"{found}; {'; '.join(marks)}" if marks else found
-        yield Finding("training", FAILED, why, "Install torch, transformers and peft-lab again, and say what you have")
+        why = texts.TRAINED_BADLY.format(found=found, marks="; ".join(marks)) if marks else found
+        yield Finding(texts.TRAINING, FAILED, why, texts.INSTALL_ALL_AGAIN)
     else:
-        yield Finding("training", OK, found)
+        yield Finding(texts.TRAINING, OK, found)
 
 
 @contextmanager

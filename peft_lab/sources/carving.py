@@ -109,7 +109,10 @@ def _within_limit(rows: Rows, left: np.ndarray, spec: DataSpec) -> np.ndarray:
             return whole_in_turn(rows.groups, left, spec.limit, spec.subset_seed)
         return draw_whole(rows.groups, left, spec.limit, spec.split_seed)
     if spec.subset_seed is not None:
-        return np.sort(in_turn(rows.codes, left, spec.subset_seed)[: spec.limit])
+        order = in_turn(rows.codes, left, spec.subset_seed)
+        if rows.tags is not None:
+            order = rows.tags.all_first(order)
+        return np.sort(order[: spec.limit])
     return draw(rows.codes, left, spec.limit, spec.split_seed, leave=0, least=1)
 
 

@@ -21,6 +21,7 @@ from peft_lab.study.forecast import WORTH_TRYING, Expected, Forecast, foretell, 
 from peft_lab.study.grid import Cell, Grid, group_of
 from peft_lab.study.outcome import rate_of, row_of, rows_of, rows_of_cells, tried
 from peft_lab.study.progress import StudyProgress
+from peft_lab.texts import studies
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
@@ -81,7 +82,7 @@ class Engine:
             if method not in methods and (all_methods or self._open(method) >= WORTH_TRYING)
         ]
         if wanted:
-            self.progress.phase = "trying a few steps"
+            self.progress.phase = studies.TRYING
             self.expected.trials = trials(self.grid, self.host, wanted)
         return foretell(self.study.name, self.cells, self.known, self.expected, self.plan.keep, width, self.grid.notes)
 
@@ -229,7 +230,7 @@ class Engine:
 
     def _wait_for_others(self) -> None:
         """Wait until one of the cells that other processes train has been given free."""
-        self.progress.phase = texts.WAITS_FOR_OTHERS
+        self.progress.phase = studies.WAITS_FOR_OTHERS
         while not self.progress.stopping():
             free = [cell for cell in self.elsewhere if not self._busy(cell)]
             if free:

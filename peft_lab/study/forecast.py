@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from peft_lab.errors import PeftLabError
 from peft_lab.recipe import Recipe
 from peft_lab.rows import FAILED, FINISHED, UNTRAINED, Row
+from peft_lab.study import texts
 from peft_lab.study.grid import Grid
 from peft_lab.study.letting_go import keeps_at_once
 
@@ -181,7 +182,7 @@ def trial(recipe: Recipe, host: Host, examples: int) -> Trial:
     except PeftLabError as error:
         return Trial(0.0, 0.0, 0.0, 1, 0, 0, str(error))
     ahead = plan.forecast
-    note = "" if plan.fits else f"memory will hardly do. {plan.advice}"
+    note = "" if plan.fits else texts.MEMORY.format(advice=plan.advice)
     return Trial(
         plan.load_seconds,
         ahead.seconds or 0.0,

@@ -12,6 +12,7 @@ from peft_lab.run import STOP, Run
 from peft_lab.study.book import Study
 from peft_lab.study.forecast import Expected
 from peft_lab.study.outcome import rows_of_cells
+from peft_lab.texts import studies as texts
 
 
 class StudyProgress:
@@ -27,7 +28,7 @@ class StudyProgress:
         self.expected: Expected | None = None
         self.width = 1
         """Cells that run side by side."""
-        self.phase = "reading data"
+        self.phase = texts.READING
         self.version = 0
         """Counts what can be seen: a screen that has shown a version need not show it again."""
         self._began = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 
 from peft_lab.rows import FAILED, FINISHED, RUNNING, Row
 from peft_lab.study.progress import StudyProgress
-from peft_lab.study.texts import NO_BUDGET
+from peft_lab.texts import studies as texts
 
 MOST_COLUMNS, MOST_RUNNING = 8, 4
 
@@ -41,8 +41,9 @@ def column_name(asked: str, budget: float | None, *, several: bool) -> str:
     """The head of a column: how many examples, and in how much time."""
     from peft_lab.present.style import seconds
 
-    examples = f"{asked} examples"
-    return f"{examples}, {seconds(budget) if budget else NO_BUDGET}" if several or budget else examples
+    if several or budget:
+        return texts.EXAMPLES_WITHIN.format(asked=asked, budget=seconds(budget) if budget else texts.NO_BUDGET)
+    return texts.EXAMPLES.format(asked=asked)
 
 
 def _at(rows: Sequence[Row], method: str, asked: str, budget: float | None) -> list[Row]:
@@ -60,17 +61,21 @@ def _told(rows: Sequence[Row]) -> str:
     failed, running = (sum(row.status == status for row in rows) for status in (FAILED, RUNNING))
     parts = [score(mean(scores))] if scores else []
     if scores and len(scores) < len(rows):
-        parts.append(f"{len(scores)} of {len(rows)}")
+        parts.append(texts.SOME_SEEDS.format(done=len(scores), all=len(rows)))
     if failed:
-        parts.append(f"{failed} failed")
+        parts.append(texts.SEEDS_FAILED.format(count=failed))
     if running:
-        parts.append("running")
+        parts.append(texts.SEEDS_RUNNING)
     return ", ".join(parts) or "·"
 
 
 def _running(cell: Any, state: Any) -> str:
-    what = f"{cell['method']}, {cell['asked']} examples, seed {cell['seed']}"
+    about = {"method": cell["method"], "asked": cell["asked"], "seed": cell["seed"]}
     if cell["tried"]:
-        what += f", rate {cell['learning_rate']:.2g}"
-    steps = f"step {state['step']:,} of {state['steps']:,}" if state.get("steps") else str(state.get("phase") or "")
-    return f"{what}: {steps}" if steps else what
+        what = texts.RUNNING_CELL_RATE.format(**about, rate=f"{cell['learning_rate']:.2g}")
+    else:
+        what = texts.RUNNING_CELL.format(**about)
+    steps = str(state.get("phase") or "")
+    if state.get("steps"):
+        steps = texts.RUNNING_STEP.format(step=f"{state['step']:,}", steps=f"{state['steps']:,}")
+    return texts.RUNNING_AT.format(cell=what, at=steps) if steps else what

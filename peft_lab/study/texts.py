@@ -1,4 +1,4 @@
-"""What studies say to people, in one place."""
+"""Errors of studies, and what a study notes: recorded in English, as all that is on record."""
 
 from __future__ import annotations
 
@@ -32,21 +32,4 @@ TAKEN_AS_ALL = "{asked} examples asked for, {there:,} are there: taken as all"
 SAME_SUBSETS = "Each seed trains on the same subset: the spread says nothing of how much depends on which rows they are"
 FAILED_SWEEP = "no learning rate of the sweep came through: {error}"
 WEIGHTS_GONE = "Its weights were not kept, as the study asked: train it with keep: all to have them"
-LOST = "its worker was lost"
-
-STOPPED = "The study {name} was stopped: {done} of {all} cells are finished."
-STOPPED_HINT = "Nothing is lost: run the cell again, or say %peft study resume {name}"
-GOES_ON_ELSEWHERE = "The study {name} runs in a process of its own."
-WAITS_FOR_OTHERS = "waiting for cells that another process trains"
-
-HEADINGS = ("method", "examples", "budget", "test", "validation", "seeds", "learning rate", "seconds", "trainable")
-NO_BUDGET = "all steps"
-STATUS_WORDS = {
-    "finished": "finished",
-    "failed": "failed",
-    "stopped": "cut off",
-    "waiting": "not begun",
-    "running": "running",
-}
-LIVE_STOP = "Interrupt stops at the next step; all that was trained is kept"
-LIVE_STOPPING = "stopping after this step"
+MEMORY = "memory will hardly do. {advice}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.errors import PeftLabError
-from peft_lab.present.plan import plan_card
+from peft_lab.present.plan import plan_card, sketch_card
 from peft_lab.present.style import seconds as duration
 from peft_lab.recipe import Recipe
 from peft_lab.training.cost import count, give_back
@@ -16,6 +17,7 @@ from peft_lab.training.fitting import what_fits
 from peft_lab.training.forecast import Forecast, Start, forecast_for, memory_parts
 from peft_lab.training.installed import must_be_installed
 from peft_lab.training.loop import HOLES_EVERY
+from peft_lab.training.loop import Plan as Schedule
 from peft_lab.training.preparing import prepare
 from peft_lab.training.probe import Probed, probe
 from peft_lab.training.progress import Progress
@@ -24,6 +26,7 @@ from pluggy_specs import Artifact
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
+    from peft_lab.present.parts import Card
     from peft_lab.present.picture import Picture
     from peft_lab.training.build import Built
 
@@ -44,9 +47,9 @@ class Draft:
         self.notes.append(text)
 
 
-@dataclass(frozen=True, repr=False)
-class Plan:
-    """What a training would do. Shows itself as a card; everything on it can be read here."""
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Sketch:
+    """What of a plan is known before a step is tried: what would train. Shows itself as a card."""
 
     recipe: Recipe
     record: dict[str, Any]
@@ -57,16 +60,9 @@ class Plan:
     """``trainable``, ``trainable_head`` and ``total`` parameters."""
     head: list[str]
     """Modules that are the task's head and train whole."""
-    forecast: Forecast
-    load_seconds: float
-    """What loading took just now."""
+    steps: int
     bytes_on_disk: int
     """Of what a run would keep."""
-    free: int
-    """Bytes that training could have."""
-    fits: bool
-    advice: str
-    """What would fit, where this does not."""
     notes: list[str] = field(default_factory=list)
     picture: Picture | None = None
     """What trains, where in the model."""
@@ -80,22 +76,49 @@ class Plan:
         return self.layers
 
     @property
+    def card(self) -> Card:
+        """What it shows."""
+        return sketch_card(self)
+
+    def __str__(self) -> str:
+        return self.card.text
+
+    __repr__ = __str__
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return self.card.mimebundle()
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Plan(Sketch):
+    """What a training would do. Shows itself as a card; everything on it can be read here."""
+
+    forecast: Forecast
+    load_seconds: float
+    """What loading took just now."""
+    free: int
+    """Bytes that training could have."""
+    fits: bool
+    advice: str
+    """What would fit, where this does not."""
+
+    @property
+    def card(self) -> Card:
+        """What it shows."""
+        return plan_card(self)
+
+    @property
     def seconds(self) -> float | None:
         """Training, evaluation and loading together."""
         parts = (self.forecast.seconds, self.forecast.eval_seconds)
         return None if None in parts else self.load_seconds + sum(p or 0.0 for p in parts)
 
-    def __str__(self) -> str:
-        return plan_card(self).text
 
-    __repr__ = __str__
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return plan_card(self).mimebundle()
-
-
-def make_plan(recipe: Recipe, host: Host) -> Plan:
+def make_plan(recipe: Recipe, host: Host, tell: Callable[[Sketch], None] | None = None) -> Plan:
     """Prepare a training, try a few steps of it where they fit, and throw it away.
+
+    Args:
+        tell: is given what would train as soon as that is known, before a step is tried.
 
     Raises:
         PeftLabError: what training would raise before its first step.
@@ -106,12 +129,12 @@ def make_plan(recipe: Recipe, host: Host) -> Plan:
     give_back()
     try:
         with host.blaming(), kept_apart():
-            return _plan(recipe, host)
+            return _plan(recipe, host, tell)
     finally:
         give_back()
 
 
-def _plan(recipe: Recipe, host: Host) -> Plan:
+def _plan(recipe: Recipe, host: Host, tell: Callable[[Sketch], None] | None) -> Plan:
     from peft_lab.training import changes
 
     began = time.perf_counter()
@@ -119,10 +142,18 @@ def _plan(recipe: Recipe, host: Host) -> Plan:
     ready = prepare(recipe, host, draft, Progress(), rehearsal=True)
     load_seconds = time.perf_counter() - began
     job, test = ready.job, ready.encoded.get("test")
-    layers = changes.trainable_by_layer(job.built)
-    size = _bytes_on_disk(job.built)
-    counts = count(job.built)
-    head = sorted({name.rpartition(".")[0] for name in job.built.head})
+    sketch = Sketch(
+        recipe=recipe,
+        record=draft.record,
+        layers=changes.trainable_by_layer(job.built),
+        counts=count(job.built),
+        head=sorted({name.rpartition(".")[0] for name in job.built.head}),
+        steps=Schedule(len(job.train), recipe.training).steps,
+        bytes_on_disk=_bytes_on_disk(job.built),
+        notes=list(dict.fromkeys(draft.notes)),
+    )
+    if tell is not None:
+        tell(sketch)
     start = forecast_for(job, test)
     free = free_memory(job.accelerator.device)
     fits = start.moving <= free
@@ -131,25 +162,13 @@ def _plan(recipe: Recipe, host: Host) -> Plan:
     probed = probe(job, start.ahead, test) if fits else None
     most = recipe.training.max_seconds
     forecast, whole = _forecast(start, probed, most)
-    notes = [*_notes(layers, start, free), *dict.fromkeys(draft.notes)]
+    notes = [*_notes(sketch.layers, start, free), *dict.fromkeys(draft.notes)]
     if most is not None and whole > most:
         enough = max(1, round(forecast.steps * most / whole))
         said = f"The time budget of {duration(most)} is enough for about {enough:,} of {forecast.steps:,} steps"
         notes.append(f"{said}: all of them would train for {duration(whole)}")
-    return Plan(
-        recipe=recipe,
-        record=draft.record,
-        layers=layers,
-        counts=counts,
-        head=head,
-        forecast=forecast,
-        load_seconds=load_seconds,
-        bytes_on_disk=size,
-        free=free,
-        fits=fits,
-        advice=advice,
-        notes=notes,
-    )
+    known = {each.name: getattr(sketch, each.name) for each in fields(sketch)} | {"notes": notes}
+    return Plan(**known, forecast=forecast, load_seconds=load_seconds, free=free, fits=fits, advice=advice)
 
 
 def _forecast(start: Start, probed: Probed | None, most: float | None) -> tuple[Forecast, float]:

@@ -99,7 +99,8 @@ class Proof:
             moved = f"{len(dead)} of {total} trainable tensors did not learn {steps}: {names}"
         else:
             moved = f"all {total} trainable tensors learned {steps}"
-        marks = [{"check": "moved", "ok": not dead, "text": moved}]
+        # A run that was stopped before its first step has shown nothing yet, neither way.
+        marks: list[dict[str, Any]] = [{"check": "moved", "ok": not dead, "text": moved}] if self.steps else []
         named = dict(self.built.model.named_parameters())
         changed = sorted(bare_name(n) for n, d in self.frozen.items() if n in named and digest(named[n]) != d)
         kept = f"all {len(self.frozen)} frozen tensors are bit-identical"

@@ -32,17 +32,30 @@ def start_from(run: Run) -> Start:
 
 def masks_of(start: Start) -> dict[str, torch.Tensor] | None:
     """The entries that trained in the run before; None where it had no masks, so that the methods are asked."""
-    return saved_masks(Path(start.run) / WEIGHTS) or None
+    return saved_masks(_run_before(start).path / WEIGHTS) or None
 
 
 def memory_of(start: Start) -> Mapping[str, Any]:
     """The record of the run before, with what its methods learned from its training texts."""
-    return Run(start.run).record
+    return _run_before(start).record
 
 
 def whole_of(start: Start) -> set[str]:
     """Names of what trained whole in the run before."""
-    return saved_whole(Path(start.run) / WEIGHTS)
+    return saved_whole(_run_before(start).path / WEIGHTS)
+
+
+def _run_before(start: Start) -> Run:
+    """The run that another one begins from.
+
+    Raises:
+        RunProblem: it is not there any more.
+    """
+    folder = Path(start.run)
+    if not (folder / WEIGHTS).is_file():
+        what = "has no weights any more" if folder.is_dir() else "is gone"
+        raise RunProblem(f"{folder.name}, which this run begins from, {what}", "Put its folder back, or train anew")
+    return Run(folder)
 
 
 def take_over(recipe: Recipe, built: Built, record: Mapping[str, Any]) -> str:
@@ -54,7 +67,7 @@ def take_over(recipe: Recipe, built: Built, record: Mapping[str, Any]) -> str:
         RunProblem: the run was trained with other methods or on another base model, or changed since.
     """
     assert recipe.start is not None
-    run = Run(recipe.start.run)
+    run = _run_before(recipe.start)
     if sha256_of(run.path / WEIGHTS) != recipe.start.weights:
         raise RunProblem(f"the weights of {run.id} are not those that this recipe began from", "Write a new recipe")
     if run.recipe.method != recipe.method:

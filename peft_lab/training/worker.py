@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,7 +29,7 @@ LOG = "log.txt"
 PATIENCE = 30.0
 """Seconds the worker waits for its record."""
 _children: list[subprocess.Popen[bytes]] = []
-"""Looked at now and then, so that those that ended do not stay zombies."""
+"""Those that were begun here and may still go on."""
 
 
 def train_in_background(
@@ -73,6 +74,8 @@ def _start(run: Run, anyway: bool) -> None:
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=Path.cwd()
         )
     _children.append(child)
+    # Whoever asked may be gone by then: a process that ended and is waited for by nobody stays a zombie.
+    threading.Thread(target=child.wait, name=f"waits for {run.id}", daemon=True).start()
     write_json(run.path / RUN_JSON, {**run.record, **process(child.pid)})
 
 

@@ -13,13 +13,15 @@ def register_views() -> Iterator[type[View]]:
     from peft_lab.views.comparison import Comparison
     from peft_lab.views.constructs import Constructs
     from peft_lab.views.curves import Curves
+    from peft_lab.views.data_curve import DataCurve
     from peft_lab.views.distance import Distance
     from peft_lab.views.gates import Gates
     from peft_lab.views.mask_atlas import MaskAtlas
     from peft_lab.views.reliability import ReliabilityView
     from peft_lab.views.risk_coverage import RiskCoverageView
+    from peft_lab.views.time_curve import TimeCurve
     from peft_lab.views.tokens import Tokens
     from peft_lab.views.trainable_map import TrainableMap
 
     yield from (Curves, ChangeMap, TrainableMap, Comparison, Gates, Distance, AdapterActivity, MaskAtlas, Constructs)
-    yield from (Tokens, ReliabilityView, RiskCoverageView)
+    yield from (Tokens, ReliabilityView, RiskCoverageView, DataCurve, TimeCurve)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from peft_lab.errors import BadOption, nearest
+from peft_lab.texts import views as texts
 from pluggy_specs import RunView
 
 
@@ -32,4 +33,4 @@ def left_out(hide: Sequence[str], runs: Sequence[RunView]) -> str:
             raise BadOption(f"{name!r} is none of these runs", nearest(name, ids), "hide")
     if runs and set(ids) <= set(hide):
         raise BadOption("all runs are left out", "Leave one in", "hide")
-    return f"Left out: {', '.join(one for one in ids if one in hide)}." if hide else ""
+    return texts.LEFT_OUT.format(runs=", ".join(one for one in ids if one in hide)) if hide else ""

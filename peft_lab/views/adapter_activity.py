@@ -9,6 +9,7 @@ import numpy as np
 
 from peft_lab.errors import RunProblem
 from peft_lab.present.style import INK, PALETTE, in_figure, new_figure, plain, shorten, three_digits, tidy
+from peft_lab.texts import views as texts
 from pluggy_specs import Drawing, RunView, View
 
 ROOM = 1.32  # of the longest bar with its whisker: numbers stand behind them
@@ -35,23 +36,24 @@ class AdapterActivity(View):
         panels = np.atleast_1d(figure.subplots(1, len(places), sharex=True, sharey=True))
         widest = np.nanmax(mean + spread)
         for at, (axes, place) in enumerate(zip(panels, places, strict=True)):
-            tidy(axes, f"behind {in_figure(shorten(place, LONGEST_NAME))}", "size of what is added, % of what is read")
+            title = texts.ACTIVITY_BEHIND.format(place=in_figure(shorten(place, LONGEST_NAME)))
+            tidy(axes, title, texts.ACTIVITY_AXIS)
             _bars(axes, mean[:, at], spread[:, at], 0.02 * (widest or 1))
         panels[0].set_xlim(0, ROOM * (widest or 1))
         panels[0].set_yticks(range(len(layers)), [in_figure(shorten(layer, LONGEST_NAME)) for layer in layers])
-        panels[0].set_ylabel("layer", fontsize=10, color=INK)
+        panels[0].set_ylabel(texts.LAYER_AXIS, fontsize=10, color=INK)
         panels[0].set_ylim(len(layers) - 0.4, -0.6)
         figure.suptitle(
-            in_figure(f"{run.id}, {shorten(run.recipe.method)}: how much each adapter adds"),
+            in_figure(texts.ACTIVITY_TITLE.format(run=run.id, method=shorten(run.recipe.method))),
             x=0.01,
             ha="left",
             fontsize=11,
             fontweight="bold",
             color=INK,
         )
-        note = in_figure(f"bar: mean {artifact.note}; whisker: ± the standard deviation between texts")
+        note = in_figure(texts.ACTIVITY_NOTE.format(measured=artifact.note))
         figure.supxlabel(note, x=0.01, ha="left", fontsize=8.5, color=INK)
-        return Drawing(f"{run.id}, {plain(run.recipe.method)}: {_sentence(mean, spread, layers, places)}", figure)
+        return Drawing(_sentence(run, mean, spread, layers, places), figure)
 
 
 def _bars(axes: Any, mean: np.ndarray, spread: np.ndarray, gap: float) -> None:
@@ -65,17 +67,18 @@ def _bars(axes: Any, mean: np.ndarray, spread: np.ndarray, gap: float) -> None:
     axes.grid(False, axis="y")
 
 
-def _sentence(mean: np.ndarray, spread: np.ndarray, layers: Sequence[str], places: Sequence[str]) -> str:
+def _sentence(run: RunView, mean: np.ndarray, spread: np.ndarray, layers: Sequence[str], places: Sequence[str]) -> str:
     """The usual size, the largest and the smallest, in percent of what is read."""
+    whose = {"run": run.id, "method": plain(run.recipe.method)}
     if not np.nanmax(mean):
-        return "no adapter adds anything to what it reads."
+        return texts.ACTIVITY_NONE.format(**whose)
 
     def told(index: int) -> str:
         row, column = divmod(index, len(places))
-        number = f"{three_digits(mean[row, column])} ± {three_digits(spread[row, column])} %"
-        return f"layer {plain(layers[row])} behind {plain(places[column])} ({number})"
+        numbers = {"mean": three_digits(mean[row, column]), "spread": three_digits(spread[row, column])}
+        return texts.ACTIVITY_PLACE.format(layer=plain(layers[row]), place=plain(places[column]), **numbers)
 
-    usual = f"on average an adapter adds {three_digits(float(np.nanmean(mean)))} % of the size of what it reads"
+    usual, most = three_digits(float(np.nanmean(mean))), told(int(np.nanargmax(mean)))
     if np.isfinite(mean).sum() == 1:
-        return f"{usual}, in {told(int(np.nanargmax(mean)))}."
-    return f"{usual}; most in {told(int(np.nanargmax(mean)))}, least in {told(int(np.nanargmin(mean)))}."
+        return texts.ACTIVITY_ONE.format(**whose, mean=usual, place=most)
+    return texts.ACTIVITY_SAID.format(**whose, mean=usual, most=most, least=told(int(np.nanargmin(mean))))

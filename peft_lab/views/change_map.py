@@ -10,12 +10,13 @@ from pydantic import Field
 
 import pluggy_specs
 from peft_lab.errors import RunProblem
+from peft_lab.present.mask_words import layer_words
 from peft_lab.present.style import three_digits
+from peft_lab.texts import views as texts
 from peft_lab.views.heatmap import heatmap
 from pluggy_specs import Drawing, RunView, View
 
 MOST_KINDS = 12
-SCALES = {"relative": "change, % of the size before", "rms": "root mean square of the change"}
 
 
 class ChangeMap(View):
@@ -42,10 +43,9 @@ class ChangeMap(View):
         if from_zero and measure == "relative":
             if not (np.isfinite(relative) & (relative > 0)).any():
                 measure = "rms"
-                notes.append("Everything that moved started at zero, so the root mean square of the change is shown.")
+                notes.append(texts.ALL_FROM_ZERO)
             else:
-                groups = "1 group" if from_zero == 1 else f"{from_zero} groups"
-                notes.append(f"{groups} started at zero: no relative change, see --measure rms.")
+                notes.append(texts.SOME_FROM_ZERO.format(from_zero, str(from_zero)))
         values = 100 * relative if measure == "relative" else rms
         values = np.where(np.isfinite(values) & (values > 0), values, np.nan)
         if np.isnan(values).all():
@@ -53,24 +53,29 @@ class ChangeMap(View):
 
         labels = arrays[measure].labels
         layers, kinds = list(labels["layer"]), list(labels["kind"])
-        alt = f"{run.id}, {run.recipe.method}: {_most(values, layers, kinds, measure)}"
+        said = _most(values, layers, kinds, measure)
+        alt = texts.CHANGE_SAID[measure].format(run=run.id, method=run.recipe.method, **said)
         moved = np.isfinite(values).any(axis=0)
         if len(kinds) > MOST_KINDS and not moved.all():
-            notes.append(f"{int((~moved).sum())} of {len(kinds)} module kinds did not move and are left out.")
+            notes.append(texts.KINDS_LEFT_OUT.format(count=int((~moved).sum()), every=len(kinds)))
             values, kinds = values[:, moved], [kinds[at] for at in np.flatnonzero(moved)]
-        title = f"{run.id}, {run.recipe.method}: how far the parameters moved"
         figure = heatmap(
-            values, layers, kinds, title=title, scale=SCALES[measure], number=three_digits, blank="nothing moved"
+            values,
+            layers,
+            kinds,
+            title=texts.CHANGE_TITLE.format(run=run.id, method=run.recipe.method),
+            scale=texts.CHANGE_SCALES[measure],
+            number=three_digits,
+            blank=texts.NOTHING_MOVED,
         )
         return Drawing(" ".join((alt, *notes)), figure)
 
 
-def _most(values: np.ndarray, layers: Sequence[str], kinds: Sequence[str], measure: str) -> str:
+def _most(values: np.ndarray, layers: Sequence[str], kinds: Sequence[str], measure: str) -> dict[str, str]:
     """Which group moved most, and how far a usual one moved."""
     row, column = divmod(int(np.nanargmax(values)), values.shape[1])
-    place = f"layer {layers[row]}" if layers[row].isdigit() else f"the {layers[row]}"
     top, usual = (
-        f"{three_digits(value)} % of its size" if measure == "relative" else f"by {value:.2g} (root mean square)"
+        three_digits(value) if measure == "relative" else f"{value:.2g}"
         for value in (values[row, column], np.nanmedian(values))
     )
-    return f"{kinds[column]} of {place} moved most, {top}; the median group that moved, {usual}."
+    return {"kind": kinds[column], "place": layer_words(layers[row]), "most": top, "usual": usual}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,28 +11,30 @@ import numpy as np
 from pydantic import Field
 
 import pluggy_specs
-from peft_lab.errors import RunProblem
-from peft_lab.present.style import INK, LINES, PALETTE, bytes_, new_figure, score, seconds, share, shorten, tidy, words
+from peft_lab.errors import BadOption, RunProblem
+from peft_lab.present.style import INK, PALETTE, bytes_, new_figure, score, seconds, share, tidy, words
+from peft_lab.texts import study_views
+from peft_lab.texts import views as texts
 from peft_lab.views._hiding import hiding, left_out
+from peft_lab.views._studied import Seen, data_of, longest, look, names_of, other_data, said_budget, seen, split_of
+from peft_lab.views.end_labels import end_labels
 from peft_lab.views.labels import place_labels
 from pluggy_specs import Drawing, RunView, View
 
 
 class _Axis(NamedTuple):
-    title: str
-    phrase: str
     show: Callable[[float | None], str]
     read: Callable[[Mapping[str, Any]], float]
 
 
 AXES = {
-    "trainable": _Axis(
-        "share of parameters that trains", "training {} of all parameters", share, lambda c: c["trainable"] / c["total"]
-    ),
-    "seconds": _Axis("training time", "in {}", seconds, lambda c: c["seconds"]),
-    "memory": _Axis("peak memory", "with {} of memory", bytes_, lambda c: c["peak_memory"]),
+    "trainable": _Axis(share, lambda c: c["trainable"] / c["total"]),
+    "seconds": _Axis(seconds, lambda c: c["seconds"]),
+    "memory": _Axis(bytes_, lambda c: c["peak_memory"]),
 }
-MARKERS = "osD^v"
+MOST_LABELS, MOST_NAMED = 12, 6
+MOST_BESIDE = 8
+"""Points with their names beside them; of more, names stand at the right with their markers, the best on top."""
 
 
 class Comparison(View):
@@ -49,57 +50,71 @@ class Comparison(View):
         against: Literal["trainable", "seconds", "memory"] = Field(
             "trainable", description="the cost on the horizontal axis"
         )
+        examples: int = Field(
+            0, ge=0, description="only runs with so many training rows; 0: as many as can be labelled"
+        )
+        budget: float = Field(
+            0, ge=0, description="only runs with this time budget in seconds; 0: as many as can be labelled"
+        )
         hide: tuple[str, ...] = hiding()
 
     def draw(self, runs: Sequence[RunView]) -> Drawing:
         """Draw all runs that have a result."""
         without = left_out(self.options.hide, runs)
         headline = runs[0].headline if runs else "accuracy"
-        split = "test" if any(headline in run.metrics.get("test", {}) for run in runs) else "validation"
-        axis = AXES[self.options.against]
-        every, unfinished = _groups(runs, split, headline, axis.read)
-        groups = [seen for group in every if (seen := group.without(self.options.hide))]
+        split = split_of(runs, headline)
+        against = self.options.against
+        axis, cost = AXES[against], texts.COSTS[against]
+        trained = [one for one in seen(runs, split, headline) if not one.untrained]
+        members, narrowed = _fitting(trained, self.options.budget, self.options.examples)
+        every, lacking = _groups(members, axis.read)
+        groups = [left for group in every if (left := group.without(self.options.hide))]
         if not groups:
-            raise RunProblem(f"no run has a {split} {headline} and a {axis.title} to compare", "See %peft runs")
-        front, data = _front(groups), " and ".join(sorted({shorten(run.recipe.data.source, 24) for run in runs}))
+            raise RunProblem(f"no run has a {split} {headline} and a {cost} to compare", "See %peft runs")
+        front, name = _front(groups), study_views.SCORE_OF.format(split=split, metric=words(headline))
         figure = new_figure(7.6, 4.4)
         axes = tidy(
             figure.add_subplot(),
-            f"{words(headline).capitalize()} against {axis.title} · {data}",
-            axis.title,
-            f"{split} {words(headline)}",
+            texts.COMPARISON_TITLE.format(metric=words(headline).capitalize(), cost=cost, data=data_of(runs)),
+            cost,
+            name,
         )
-        if self.options.against == "trainable":
+        if against == "trainable":
             axes.set_xscale("log")
         axes.xaxis.set_major_formatter(
             lambda value, _: re.sub(r"\.?0+ ", " ", t) if "." in (t := axis.show(value)) else t
         )
         line = axes.plot([g.cost for g in front], [g.quality for g in front], color=PALETTE["grey"], zorder=1)
-        line[0].set_label("front: nothing cheaper is as good")
+        line[0].set_label(texts.COMPARISON_FRONT)
+        same = len(every[0].ids) if len({len(group.ids) for group in every}) == 1 else 0
         if any(len(g.costs) > 1 for g in groups):
-            axes.plot([], [], "|", color=PALETTE["grey"], markersize=12, label="several seeds: lowest, mean, highest")
+            seeds = texts.SEEDS_EACH.format(count=same) if same else texts.SEVERAL_SEEDS
+            axes.plot([], [], "|", color=PALETTE["grey"], markersize=12, label=seeds)
         figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9, labelcolor=INK)
-        colours = {group.name: LINES[at % len(LINES)] for at, group in enumerate(every)}
-        markers = {group.name: MARKERS[at // len(LINES) % len(MARKERS)] for at, group in enumerate(every)}
+        looks = {group.name: look(at) for at, group in enumerate(every)}
         for group in every:  # unseen, so that the axes hold all
             axes.plot(group.costs, group.qualities, "o", markersize=9, visible=False)
             axes.plot(group.cost, group.quality, "o", markersize=9, visible=False)
         for group in groups:
-            _point(axes, group, colours[group.name], markers[group.name])
+            _point(axes, group, looks[group.name].colour, looks[group.name].marker)
         axes.margins(0.14, 0.16)
-        place_labels(axes, [(g.cost, g.quality) for g in groups], [g.name for g in groups])
+        points = [(g.cost, g.quality) for g in groups]
+        bars = [(g.cost, min(g.qualities), max(g.qualities)) for g in groups if len(g.costs) > 1]
+        if len(groups) > MOST_BESIDE:
+            end_labels(axes, points, [g.name for g in groups], [looks[g.name] for g in groups], leaders=False)
+        else:
+            place_labels(axes, points, [g.name for g in groups], bars=bars)
         best = max(groups, key=lambda g: g.quality)
         least = min(front, key=lambda g: g.cost)
-        alt = f"{best.name} is best: {split} {words(headline)} {score(best.quality)}, {_spent(axis, best)}."
-        if least is not best:
-            alt += f" {least.name} costs least: {score(least.quality)}, {_spent(axis, least)}."
-        alt += f" On the front: {', '.join(g.name for g in front)}."
-        alt += f" {without}".rstrip()
-        if unfinished := [name for name in unfinished if name not in self.options.hide]:
-            alt += f" Without a result: {', '.join(unfinished)}."
-        if len({run.recipe.data.source for run in runs}) > 1:
-            alt += f" These are different data ({data}), so the scores do not compare."
-        return Drawing(alt, figure)
+        said = [(texts.IS_BEST_OVER if same > 1 else texts.IS_BEST)[against], texts.COSTS_LEAST[against]]
+        about = [
+            {"recipe": g.name, "score": name, "value": score(g.quality), "count": same, "cost": axis.show(g.cost)}
+            for g in (best, least)
+        ]
+        alt = [one.format(**facts) for one, facts in zip(said, about, strict=True)][: 1 if least is best else 2]
+        alt += [texts.ON_THE_FRONT.format(recipes=", ".join(g.name for g in front)), without, narrowed]
+        alt += [_unfinished([one.run.id for one in lacking if one.run.id not in self.options.hide]), other_data(runs)]
+        return Drawing(" ".join(filter(None, alt)), figure)
 
 
 @dataclass(frozen=True)
@@ -128,52 +143,81 @@ class _Group:
         return float(np.mean(self.qualities))
 
 
-def _groups(runs: Sequence[RunView], split: str, headline: str, cost: Any) -> tuple[list[_Group], list[str]]:
-    """Runs gathered by recipe without the seed, and the ids of those without a result."""
-    found: dict[str, list[tuple[RunView, float, float]]] = {}
-    left_out = []
-    for run in runs:
-        quality = run.metrics.get(split, {}).get(headline)
+def _groups(members: Sequence[Seen], cost: Callable[[Mapping[str, Any]], float]) -> tuple[list[_Group], list[Seen]]:
+    """Runs gathered by recipe without the seed, rows and time being part of it, and those without a result."""
+    found: dict[tuple[str, tuple[int, float | None]], list[tuple[Seen, float, float]]] = {}
+    lacking = []
+    for one in members:
         try:
-            spent = float(cost(run.cost))
+            spent = float(cost(one.run.cost))
         except (KeyError, TypeError, ZeroDivisionError):
             spent = 0.0
-        if quality is None or not spent > 0:
-            left_out.append(run.id)
+        if one.score is None or not spent > 0:
+            lacking.append(one)
             continue
-        key = json.dumps(run.recipe.model_dump(mode="json", exclude={"seed"}), sort_keys=True)
-        found.setdefault(key, []).append((run, spent, float(quality)))
-    names = _names({key: [run for run, *_ in members] for key, members in found.items()})
+        found.setdefault((one.key, one.place), []).append((one, spent, one.score))
+    names = _names({group: [one for one, *_ in own] for group, own in found.items()})
     groups = []
-    for key, members in found.items():
-        ids, costs, qualities = zip(*((run.id, spent, quality) for run, spent, quality in members), strict=True)
-        groups.append(_Group(names[key], ids, costs, qualities))
-    return groups, left_out
+    for group, own in found.items():
+        ids, costs, qualities = zip(*((one.run.id, spent, value) for one, spent, value in own), strict=True)
+        groups.append(_Group(names[group], ids, costs, qualities))
+    return groups, lacking
 
 
-def _names(members: Mapping[str, list[RunView]]) -> dict[str, str]:
-    """The method, what sets it apart from others of the same method, and how many seeds stand behind it."""
-    settings = {key: _flat(json.loads(key)) for key in members}
-    method = {key: runs[0].recipe.method for key, runs in members.items()}
+def _names(members: Mapping[tuple[str, tuple[int, float | None]], list[Seen]]) -> dict[Any, str]:
+    """The method, what sets it apart from others of the same method, and its seeds where these are not as many."""
+    every = [one for own in members.values() for one in own]
+    methods = names_of(every)
+    counts = {len(own) for own in members.values()}
     names = {}
-    for key, runs in members.items():
-        rivals = [settings[other] for other in members if method[other] == method[key]]
-        apart = [n for n, value in settings[key].items() if any(rival.get(n) != value for rival in rivals)]
-        parts = [
-            shorten(method[key], 30),
-            *(f"{n.rpartition('.')[2].replace('_', ' ')} {shorten(settings[key][n], 14)}" for n in apart[:2]),
-        ]
-        names[key] = ", ".join(parts) + (f" ({len(runs)} seeds)" if len(runs) > 1 else "")
-    repeated = {name for name in names.values() if list(names.values()).count(name) > 1}
-    return {k: f"{name} {members[k][0].id}" if name in repeated else name for k, name in names.items()}
+    for (key, (examples, budget)), own in members.items():
+        places = {place for other, place in members if methods[other] == methods[key]}
+        parts = [methods[key]]
+        parts += [texts.OF_ROWS.format(rows=f"{examples:,}")] if len({size for size, _ in places}) > 1 else []
+        parts += [said_budget(budget)] if len({limit for _, limit in places}) > 1 else []
+        name = ", ".join(parts)
+        several = len(own) > 1 and len(counts) > 1
+        names[key, (examples, budget)] = texts.OF_SEEDS.format(recipe=name, count=len(own)) if several else name
+    return names
 
 
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Nested settings as ``{"methods.0.options.rank": 8}``."""
-    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
-    if inner is None:
-        return {path: value}
-    return {k: v for name, part in inner for k, v in _flat(part, f"{path}.{name}".lstrip(".")).items()}
+def _fitting(members: Sequence[Seen], budget: float, examples: int) -> tuple[list[Seen], str]:
+    """As many as can be told apart: where there are too many, those with most rows and time; and what that leaves out.
+
+    Args:
+        members: all that could be drawn.
+        budget: seconds that were asked for; 0: none was.
+        examples: rows that were asked for; 0: none were.
+    """
+    kept = list(members)
+    if examples:
+        none = BadOption(f"no run has {examples:,} training rows", "Look at %peft runs", "examples")
+        kept = _chosen(kept, lambda one: one.examples == examples, none)
+    if budget:
+        none = BadOption(f"no run has a budget of {budget:g} s", "Look at %peft runs", "budget")
+        kept = _chosen(kept, lambda one: one.budget == budget, none)
+    rows = time = ""
+    if not examples and _too_many(kept):
+        most = max(one.examples for one in kept)
+        kept = [one for one in kept if one.examples == most]
+        rows = f"{most:,}"
+    if not budget and _too_many(kept):
+        longer = longest(one.budget for one in kept)
+        kept = [one for one in kept if one.budget == longer]
+        time = said_budget(longer)
+    said = texts.SHOWN_WITH_ROWS_WITHIN if rows and time else texts.SHOWN_WITH_ROWS if rows else texts.SHOWN_WITHIN
+    return kept, said.format(rows=rows, budget=time) if rows or time else ""
+
+
+def _too_many(members: Sequence[Seen]) -> bool:
+    return len({(one.key, one.place) for one in members if one.score is not None}) > MOST_LABELS
+
+
+def _chosen(members: Sequence[Seen], wanted: Callable[[Seen], bool], none: BadOption) -> list[Seen]:
+    kept = [one for one in members if wanted(one)]
+    if not kept:
+        raise none
+    return kept
 
 
 def _front(groups: Sequence[_Group]) -> list[_Group]:
@@ -185,8 +229,12 @@ def _front(groups: Sequence[_Group]) -> list[_Group]:
     return front
 
 
-def _spent(axis: _Axis, group: _Group) -> str:
-    return axis.phrase.format(axis.show(group.cost))
+def _unfinished(runs: Sequence[str]) -> str:
+    """A sentence about runs that have no result; empty where there are none."""
+    named = ", ".join(runs[:MOST_NAMED])
+    if len(runs) > MOST_NAMED:
+        return texts.WITHOUT_RESULT_MORE.format(len(runs) - MOST_NAMED, runs=named)
+    return study_views.WITHOUT_RESULT.format(runs=named) if runs else ""
 
 
 def _point(axes: Any, group: _Group, colour: str, marker: str) -> None:

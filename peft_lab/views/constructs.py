@@ -12,10 +12,11 @@ import pluggy_specs
 from peft_lab.errors import BadOption, RunProblem, nearest
 from peft_lab.present.style import BORDER, PLAIN, esc, plain, tint
 from peft_lab.present.table import Table
+from peft_lab.texts import views as texts
 from pluggy_specs import Array, Drawing, RunView, View
 
 MOST_LABELS = 12
-KINDS = {0: "pair apart", 1: "word"}
+KINDS = {0: "apart", 1: "word"}
 OWN, OTHER = 2, 1
 
 
@@ -43,9 +44,9 @@ class Constructs(View):
         having = [number for number in range(len(names)) if (label == number).any()]
         chosen = self._chosen(names, having)
         left = len(having) - len(chosen)
-        note = f"{left} more labels have constructs: --labels NAME" if left and not self.options.labels else ""
+        note = texts.MORE_LABELS.format(count=left) if left and not self.options.labels else ""
         inside = _table(arrays, chosen, self.options.most, note)._repr_html_() + _texts(arrays, chosen, names)
-        return Drawing(f"{run.id}, {run.recipe.method}: {_said(arrays, names, having, chosen)}", html=inside)
+        return Drawing(_said(run, arrays, names, having, chosen), html=inside)
 
     def _chosen(self, names: Sequence[str], having: Sequence[int]) -> list[int]:
         """Numbers of the labels to show.
@@ -62,26 +63,41 @@ class Constructs(View):
         return [known[name] for name in self.options.labels]
 
 
-def _said(arrays: Mapping[str, Array], names: Sequence[str], having: Sequence[int], chosen: Sequence[int]) -> str:
+def _said(
+    run: RunView, arrays: Mapping[str, Array], names: Sequence[str], having: Sequence[int], chosen: Sequence[int]
+) -> str:
     """How many there are, and the most telling of the labels shown."""
     values = {name: np.asarray(array.values) for name, array in arrays.items()}
     spelled = arrays["label"].labels["construct"]
-    texts, tested = (int(number) for number in values["totals"])
-    start = f"{len(spelled):,} constructs for {len(having)} labels, of {tested:,} tested in {texts:,} texts. "
+    every, tested = (int(number) for number in values["totals"])
     shown = np.flatnonzero(np.isin(values["label"], chosen))
     best = shown[values["z"][shown].argmax()]
     own = int(values["label"][best])
     size, inside = int(values["labelled"][own]), int(values["inside"][best])
-    return start + (
-        f"Most telling: “{plain(spelled[best])}” for {plain(names[own])}, in {inside:,} of its {size:,} texts and in "
-        f"{int(values['having'][best]) - inside:,} of the {texts - size:,} others (z = {values['z'][best]:.1f})."
+    counts = {
+        "constructs": len(spelled),
+        "tested": tested,
+        "texts": every,
+        "inside": inside,
+        "size": size,
+        "outside": int(values["having"][best]) - inside,
+        "others": every - size,
+    }
+    return texts.CONSTRUCTS_SAID.format(
+        run=run.id,
+        method=run.recipe.method,
+        labels=len(having),
+        best=plain(spelled[best]),
+        label=plain(names[own]),
+        z=f"{values['z'][best]:.1f}",
+        **{name: f"{number:,}" for name, number in counts.items()},
     )
 
 
 def _table(arrays: Mapping[str, Array], chosen: Iterable[int], most: int, note: str) -> Table:
     values = {name: np.asarray(array.values) for name, array in arrays.items()}
     spelled, names = arrays["label"].labels["construct"], arrays["labelled"].labels["label"]
-    texts = int(values["totals"][0])
+    every = int(values["totals"][0])
     rows: list[list[str]] = []
     for number in chosen:
         size = int(values["labelled"][number])
@@ -89,21 +105,23 @@ def _table(arrays: Mapping[str, Array], chosen: Iterable[int], most: int, note: 
         for at in these[:most]:
             inside = int(values["inside"][at])
             kind = int(values["kind"][at])
-            test = "exact" if np.isnan(values["chi_square"][at]) else f"χ² {values['chi_square'][at]:.0f}"
+            exact = np.isnan(values["chi_square"][at])
+            p = (texts.P_EXACT if exact else texts.P_CHI).format(
+                p=_p(float(values["adjusted"][at])), chi=f"{values['chi_square'][at]:.0f}"
+            )
             rows.append(
                 [
                     names[number] if at == these[0] else "",
                     spelled[at],
-                    KINDS.get(kind, "phrase"),
-                    f"{inside:,} of {size:,}",
-                    f"{int(values['having'][at]) - inside:,} of {texts - size:,}",
+                    texts.CONSTRUCT_KINDS[KINDS.get(kind, "phrase")],
+                    texts.OF_TEXTS.format(count=f"{inside:,}", texts=f"{size:,}"),
+                    texts.OF_TEXTS.format(count=f"{int(values['having'][at]) - inside:,}", texts=f"{every - size:,}"),
                     f"{values['z'][at]:.1f}",
-                    f"{_p(float(values['adjusted'][at]))} ({test})",
+                    p,
                 ]
             )
-    columns = ("label", "construct", "kind", "in its texts", "in others", "z", "adjusted p")
-    more = "z: log-odds in standard errors. A pair apart has other words between its two."
-    return Table("what tells the labels apart", columns, rows, note=f"{more} {note}".strip(), align="<<<>>>>")
+    note = f"{texts.CONSTRUCT_NOTE} {note}".strip()
+    return Table(texts.CONSTRUCT_TITLE, texts.CONSTRUCT_COLUMNS, rows, note=note, align="<<<>>>>")
 
 
 def _texts(arrays: Mapping[str, Array], chosen: Iterable[int], names: Sequence[str]) -> str:
@@ -120,10 +138,11 @@ def _texts(arrays: Mapping[str, Array], chosen: Iterable[int], names: Sequence[s
             lines.append(f'<div style="margin:6px 4px"><b>{esc(names[number])}</b><br>{text}</div>')
     if not lines:
         return ""
-    key = f"{_span('of the text’s own label', OWN)}, {_span('of another label', OTHER)}"
+    own, other = _span(texts.OF_OWN_LABEL, OWN), _span(texts.OF_OTHER_LABEL, OTHER)
+    key = esc(texts.EXAMPLES_KEY).format(own=own, other=other)
     return (
         f'<div {PLAIN} style="line-height:1.7;margin-top:10px"><div style="font-weight:bold;margin:4px">'
-        f'a training text of each label</div><div style="margin:4px">constructs are marked: {key}</div>'
+        f'{esc(texts.EXAMPLES)}</div><div style="margin:4px">{key}</div>'
         f"{''.join(lines)}</div>"
     )
 

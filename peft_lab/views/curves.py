@@ -12,12 +12,13 @@ import pluggy_specs
 from peft_lab.errors import BadOption, RunProblem, nearest
 from peft_lab.present.curve import LOSS, quantities, series, smoothed
 from peft_lab.present.style import INK, LINES, in_figure, new_figure, score, seconds, shorten, tidy, words
+from peft_lab.texts import cards
+from peft_lab.texts import views as texts
 from peft_lab.views._hiding import hiding, left_out
 from pluggy_specs import Drawing, RunView, View
 
 DASHES = ("-", "--", ":", "-.")
 FEW = 4  # with more runs, raw losses and rings would bury the lines
-ALONG = {"step": "step", "seconds": "seconds of training", "epoch": "epoch"}
 OVER = 0.02
 OFF = 0.4
 """What is left of the name of a run that is left out. Its line is gone; the axes and the other colours stay."""
@@ -63,7 +64,7 @@ class Curves(View):
         grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
         said: list[list[str]] = [[] for _ in lines]
         for axes, metric in zip(grid.flat, metrics, strict=False):
-            tidy(axes, _title(metric), ALONG[self.options.along]).tick_params(labelbottom=True)
+            tidy(axes, _title(metric), texts.ALONG[self.options.along]).tick_params(labelbottom=True)
             for line, sentences in zip(lines, said, strict=True):
                 values = series(line.points, *_parts(metric), self.options.along)
                 _draw(axes, line, values, metric, few=len(lines) <= FEW)
@@ -74,15 +75,19 @@ class Curves(View):
             axes.set_visible(False)
         if not any(series(line.points, *_parts(metric))[0].size for line in lines for metric in metrics):
             raise RunProblem("there is nothing to draw: no run has logged a step", "See %peft runs")
-        _legend(figure, lines, metrics[-1], "state" if not self.options.metrics else words(_parts(metrics[-1])[1]))
+        _legend(figure, lines, metrics[-1], state=not self.options.metrics)
         # The score is what people look for first, and stands at the right.
-        alt = [f"{line.name}: {', '.join(reversed(s))}." for line, s in zip(lines, said, strict=True) if s]
+        alt = [
+            texts.CURVE_OF.format(run=line.name, curves=", ".join(reversed(s)))
+            for line, s in zip(lines, said, strict=True)
+            if s
+        ]
         return Drawing(" ".join([*alt, without]).rstrip(), figure)
 
     def _lines(self, runs: Sequence[RunView]) -> list[_Line]:
         return [
             _Line(
-                f"{run.id} {shorten(run.recipe.method, 24)}",
+                texts.RUN_AND_METHOD.format(run=run.id, method=shorten(run.recipe.method, 24)),
                 run.history.to_dict("records"),
                 {
                     "color": LINES[at % len(LINES)],
@@ -110,13 +115,14 @@ class Curves(View):
             return ""
         split, name = _parts(metric)
         if split == "train":
-            whose = "" if metric == LOSS else f"{split} "
-            said = f"{whose}{words(name)} from {score(values[1][0])} to {score(smoothed(values[1])[-1])}"
-            return said if few else ""
+            said = texts.LOSS_WENT if metric == LOSS else texts.OTHER_LOSS_WENT
+            first, last = score(values[1][0]), score(smoothed(values[1])[-1])
+            return said.format(metric=words(name), first=first, last=last) if few else ""
         best = _best(values[1], name)
         at = float(values[0][best])
-        where = {"step": f"at step {at:.0f}", "seconds": f"after {seconds(at)}", "epoch": f"in epoch {at:.3g}"}
-        return f"best {split} {words(name)} {score(values[1][best])} {where[self.options.along]}"
+        where = {"step": f"{at:.0f}", "seconds": seconds(at), "epoch": f"{at:.3g}"}[self.options.along]
+        said = texts.BEST[self.options.along]
+        return said.format(split=_split(split), metric=words(name), value=score(values[1][best]), at=where)
 
 
 def _parts(metric: str) -> tuple[str, str]:
@@ -126,7 +132,12 @@ def _parts(metric: str) -> tuple[str, str]:
 
 def _title(metric: str) -> str:
     split, name = _parts(metric)
-    return in_figure(f"{'Training' if split == 'train' else split.capitalize()} {words(name)}")
+    title = texts.CURVE_TITLES.get(split, texts.CURVE_TITLE)
+    return in_figure(title.format(split=split.capitalize(), metric=words(name)))
+
+
+def _split(name: str) -> str:
+    return cards.SPLITS.get(name, name)
 
 
 def _best(values: Any, name: str) -> int:
@@ -164,7 +175,7 @@ def _within_a_share(axes: Any) -> None:
         axes.set_ylim(max(low, -OVER), min(high, 1 + OVER))
 
 
-def _legend(figure: Any, lines: Sequence[_Line], metric: str, what: str) -> None:
+def _legend(figure: Any, lines: Sequence[_Line], metric: str, *, state: bool) -> None:
     """All runs with the best of a quantity, also those left out: the axes keep their place."""
     from matplotlib.lines import Line2D
 
@@ -173,10 +184,15 @@ def _legend(figure: Any, lines: Sequence[_Line], metric: str, what: str) -> None
     labels = []
     for line in lines:
         values = series(line.points, split, name)[1]
-        labels.append(
-            in_figure(f"{line.name}  {score(values[_best(values, name)])}" if scored and values.size else line.name)
-        )
+        label = line.name
+        if scored and values.size:
+            label = texts.CURVE_LEGEND.format(run=line.name, best=score(values[_best(values, name)]))
+        labels.append(in_figure(label))
     marker: dict[str, Any] = {"marker": "o", "markersize": 4} if scored else {}
+    if state:
+        best = texts.BEST_STATE_RINGED if few else texts.BEST_STATE
+    else:
+        best = texts.BEST_METRIC_RINGED if few else texts.BEST_METRIC
     legend = figure.legend(
         [Line2D([], [], **line.look, **marker) for line in lines],
         labels,
@@ -184,7 +200,7 @@ def _legend(figure: Any, lines: Sequence[_Line], metric: str, what: str) -> None
         fontsize=9,
         frameon=False,
         labelcolor=INK,
-        title=f"best {what}{', ringed' * few}" if scored else None,
+        title=best.format(metric=words(name)) if scored else None,
         handlelength=2.8,
         title_fontsize=9,
         alignment="left",

@@ -8,7 +8,9 @@ import numpy as np
 
 import pluggy_specs
 from peft_lab.errors import RunProblem
+from peft_lab.present.mask_words import layer_words
 from peft_lab.present.style import INK, LINES, in_figure, new_figure, shorten, three_digits, tidy
+from peft_lab.texts import views as texts
 from peft_lab.views._hiding import hiding, left_out
 from pluggy_specs import Drawing, RunView, View
 
@@ -41,7 +43,7 @@ class Distance(View):
                 f"nothing moved in {names} that had a size before", f"See %peft show change-map {runs[0].id}"
             )
         figure = new_figure(7.2, 1.3 + ROOM * len(layers) * (1 + (len(runs) - 1) / 3))
-        axes = tidy(figure.add_subplot(), "How far each layer went", "distance from the start, % of the size there")
+        axes = tidy(figure.add_subplot(), texts.DISTANCE_TITLE, texts.DISTANCE_AXIS)
         rows, said = np.arange(len(layers)), []
         most = max(100 * value for distances in found for value in distances.values())
         for number, (run, distances) in enumerate(zip(runs, found, strict=True)):
@@ -49,7 +51,7 @@ class Distance(View):
                 continue
             shift = (number - (len(runs) - 1) / 2) * 0.8 / max(2, len(runs))
             values = np.array([100 * distances.get(layer, np.nan) for layer in layers])
-            name = f"{run.id} {shorten(run.recipe.method, 24)}"
+            name = texts.RUN_AND_METHOD.format(run=run.id, method=shorten(run.recipe.method, 24))
             colour, marker = LINES[number % len(LINES)], MARKERS[number % len(MARKERS)]
             axes.hlines(rows + shift, 0, values, color=colour, linewidth=1.6)
             label = in_figure(name)
@@ -59,7 +61,7 @@ class Distance(View):
                     place = value + 0.015 * most
                     axes.text(place, row + shift, three_digits(value), va="center", fontsize=8, color=INK)
             said.append(_said(name, layers, values))
-        axes.set_yticks(rows, [in_figure(f"layer {n}" if n.isdigit() else n) for n in layers])
+        axes.set_yticks(rows, [in_figure(texts.LAYER.format(number=n) if n.isdigit() else n) for n in layers])
         axes.set_ylim(len(layers) - 0.5, -0.5)
         axes.set_xlim(0, 1.12 * most)
         if len(runs) > 1:
@@ -79,8 +81,8 @@ def _by_layer(run: RunView) -> dict[str, float]:
 
 def _said(name: str, layers: Sequence[str], values: np.ndarray) -> str:
     if not np.isfinite(values).any():
-        return f"{name}: nothing moved that had a size before."
+        return texts.DISTANCE_NONE.format(run=name)
     far, near = layers[int(np.nanargmax(values))], layers[int(np.nanargmin(values))]
-    places = [f"layer {n}" if n.isdigit() else f"the {n}" for n in (far, near)]
     high, low = three_digits(float(np.nanmax(values))), three_digits(float(np.nanmin(values)))
-    return f"{name}: {places[0]} went farthest, {high} % of its size; {places[1]} least, {low} %."
+    places = {"far": layer_words(far), "near": layer_words(near)}
+    return texts.DISTANCE_SAID.format(run=name, **places, high=high, low=low)

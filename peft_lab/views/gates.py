@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from peft_lab.present.style import INK, PALETTE, PAPER, contrast, in_figure, new_figure
+from peft_lab.texts import views as texts
 from pluggy_specs import Array, Drawing, RunView, View
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ class Gates(View):
         now, spread, scale = (np.asarray(arrays[n].values, dtype=float) for n in ("gate", "spread", "scale"))
         layers, tokens = now.shape
         panels: list[tuple[str, np.ndarray, tuple[float, float], str, Callable[[float], str]]] = [
-            ("open now, mean over texts", now, (0, 1), "cividis_r", lambda v: f"{v:.2f}".lstrip("0") or "0"),
-            ("spread over texts", spread, (0, 0.5), "Greys", lambda v: f"{v:.2f}".lstrip("0")),
+            (texts.GATES_OPEN, now, (0, 1), "cividis_r", lambda v: f"{v:.2f}".lstrip("0") or "0"),
+            (texts.GATES_SPREAD, spread, (0, 0.5), "Greys", lambda v: f"{v:.2f}".lstrip("0")),
         ]
         if "gate-at-start" in arrays:
             moved = now - np.asarray(arrays["gate-at-start"].values, dtype=float)
-            panels.insert(1, ("change since the start", moved, (-0.5, 0.5), "PuOr", _signed))
+            panels.insert(1, (texts.GATES_MOVED, moved, (-0.5, 0.5), "PuOr", _signed))
         wide = 0.4 * min(tokens, MOST_NUMBERS) + 0.9
         way = arrays.get("gate-on-the-way")
         heights = [0.85 + 0.24 * layers] * len(panels) + ([0.7 + 0.1 * layers] if way else [])
@@ -51,14 +52,14 @@ class Gates(View):
             _grid(axes, values, limits, colours, text if tokens <= MOST_NUMBERS else None)
             axes.set_title(in_figure(title), loc="left", fontsize=10, color=INK)
             axes.set_yticks(np.arange(layers) + 0.5, [str(n) for n in range(layers)])
-            axes.set_ylabel("layer", fontsize=9, color=INK)
+            axes.set_ylabel(texts.LAYER_AXIS, fontsize=9, color=INK)
             if number == len(panels) - 1:
-                axes.set_xlabel("virtual token", fontsize=9, color=INK)
+                axes.set_xlabel(texts.GATES_TOKEN, fontsize=9, color=INK)
         _factors(figure.add_subplot(grid[0, 1]), scale)
         if way:
             _on_the_way(figure, grid[len(panels), :], way)
         figure.suptitle(
-            in_figure(f"{run.id}, {run.recipe.method}: how far each virtual token is let in"),
+            in_figure(texts.GATES_TITLE.format(run=run.id, method=run.recipe.method)),
             x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK,
         )  # fmt: skip
         return Drawing(_said(run, now, scale), figure)
@@ -68,10 +69,8 @@ def _said(run: RunView, now: np.ndarray, scale: np.ndarray) -> str:
     """The main numbers in a sentence."""
     opened = np.abs(scale) * np.nanmean(now, axis=1)
     most, least = int(opened.argmax()), int(opened.argmin())
-    return (
-        f"{run.id}, {run.recipe.method}: factor times mean gate is highest in layer {most} ({opened[most]:.2f}) and "
-        f"lowest in layer {least} ({opened[least]:.2f}); gates start at half open."
-    )
+    places = {"most": most, "high": f"{opened[most]:.2f}", "least": least, "low": f"{opened[least]:.2f}"}
+    return texts.GATES_SAID.format(run=run.id, method=run.recipe.method, **places)
 
 
 def _signed(value: float) -> str:
@@ -115,8 +114,8 @@ def _on_the_way(figure: Figure, place: SubplotSpec, way: Array) -> None:
         axes.set_xticks([])
         axes.set_yticks([])
         begin = int(ends[part - 1]) + 1 if part else 1
-        what = "batches" if part else "open, batches"
-        axes.set_title(in_figure(f"{what} {begin} to {ends[part]}"), loc="left", fontsize=8.5, color=INK)
+        said = texts.GATES_BATCHES if part else texts.GATES_FIRST_BATCHES
+        axes.set_title(in_figure(said.format(first=begin, last=ends[part])), loc="left", fontsize=8.5, color=INK)
         for spine in axes.spines.values():
             spine.set(color=PAPER, linewidth=4)  # a gap between the pictures
 
@@ -134,7 +133,7 @@ def _factors(axes: Axes, scale: np.ndarray) -> None:
     axes.set_ylim(len(scale), 0)
     axes.set_yticks([])
     axes.set_xticks([1], ["1"], fontsize=8.5)
-    axes.set_title("factor of the layer", loc="left", fontsize=10, color=INK)
+    axes.set_title(texts.GATES_FACTOR, loc="left", fontsize=10, color=INK)
     axes.tick_params(length=0, colors=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)

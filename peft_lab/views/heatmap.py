@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from peft_lab.present.style import INK, PAPER, contrast, in_figure, new_figure, shorten
+from peft_lab.texts import views as texts
 
 WIDEST_WORD, LONGEST_NAME = 13, 32
 MOST_ACROSS, MOST_LAYERS_ACROSS = 12, 16
@@ -63,14 +64,15 @@ def heatmap(
     axes.invert_yaxis()
     axes.xaxis.tick_top()
     axes.tick_params(length=0, colors=INK)
-    (axes.set_xlabel if kinds_down else axes.set_ylabel)("layer", fontsize=9, color=INK)
+    (axes.set_xlabel if kinds_down else axes.set_ylabel)(texts.LAYER_AXIS, fontsize=9, color=INK)
     axes.xaxis.set_label_position("top")
     axes.set_title(in_figure(title), loc="left", fontsize=11, fontweight="bold", color=INK, pad=10)
-    figure.supxlabel(in_figure(f"hatched: {blank}"), x=0.01, ha="left", fontsize=8.5, color=INK)
+    figure.supxlabel(in_figure(texts.HATCHED.format(meaning=blank)), x=0.01, ha="left", fontsize=8.5, color=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
     bar = figure.colorbar(picture, ax=axes, pad=0.015, fraction=0.04, aspect=30, shrink=min(1.0, 8 / height))
-    bar.set_label(in_figure(scale + (" (log scale)" if logarithmic else "")), fontsize=9, color=INK)
+    label = texts.LOG_SCALE.format(scale=scale) if logarithmic else scale
+    bar.set_label(in_figure(label), fontsize=9, color=INK)
     bar.ax.tick_params(labelsize=8.5, colors=INK, which="both")
     bar.ax.yaxis.set_major_formatter(lambda value, _: number(value))
     bar.ax.yaxis.set_minor_formatter("")

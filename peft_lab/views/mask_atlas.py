@@ -14,6 +14,7 @@ from peft_lab.present.mask_words import overlap_words, pair_words, whole_words
 from peft_lab.present.masks import Mask, Tensor, block_size, blocks_of, cells_of, in_both, must_be_alike, read_mask
 from peft_lab.present.style import share, three_digits
 from peft_lab.present.table import Table
+from peft_lab.texts import masks as texts
 from peft_lab.views.heatmap import heatmap
 from peft_lab.views.mask_pictures import (
     blocks_difference_picture,
@@ -55,8 +56,8 @@ class MaskAtlas(View):
             must_be_alike(masks[0], masks[1])
             if near:
                 return self._two_cells(masks, [run.id for run in runs])
-            names = [f"{run.id} ({run.recipe.method})" for run in runs]
-            return self._compared(masks[0], masks[1], " less ".join(names))
+            one, other = (texts.RUN_WITH_METHOD.format(run=run.id, method=run.recipe.method) for run in runs)
+            return self._compared(masks[0], masks[1], texts.TITLE_OF_TWO.format(one=one, other=other))
         (mask,) = masks
         if not self.options.tensor:
             return _strip(mask, runs[0].id)
@@ -68,34 +69,45 @@ class MaskAtlas(View):
         columns = _part(self.options.columns, tensor.columns, "columns")
         cells = cells_of(tensor, rows, columns)
         trains = int(cells.sum())
-        where = f"rows {rows.start} to {rows.stop - 1}, columns {columns.start} to {columns.stop - 1}"
-        alt = (
-            f"{mask.title}, {tensor.name}, {where}: {trains:,} of {cells.size:,} entries train "
-            f"({share(trains / cells.size)}; in the whole tensor {share(tensor.chosen / tensor.size)})."
+        alt = texts.CELLS.format(
+            title=mask.title,
+            tensor=tensor.name,
+            where=_where(rows, columns),
+            count=f"{trains:,}",
+            size=f"{cells.size:,}",
+            share=share(trains / cells.size),
+            whole=share(tensor.chosen / tensor.size),
         )
-        return Drawing(alt, cells_picture(cells, rows, columns, f"{tensor.name} of {mask.title}"))
+        title = texts.TITLE_CELLS.format(tensor=tensor.name, title=mask.title)
+        return Drawing(alt, cells_picture(cells, rows, columns, title))
 
     def _two_cells(self, masks: Sequence[Mask], names: Sequence[str]) -> Drawing:
         first, second = in_both(masks[0], masks[1], self.options.tensor)
         rows = _part(self.options.rows, first.rows, "rows")
         columns = _part(self.options.columns, first.columns, "columns")
         one, other = cells_of(first, rows, columns), cells_of(second, rows, columns)
-        where = f"rows {rows.start} to {rows.stop - 1}, columns {columns.start} to {columns.stop - 1}"
-        alt = (
-            f"{names[0]} and {names[1]}, {first.name}, {where}: of {one.size:,} entries {int(one.sum()):,} train in "
-            f"{names[0]}, {int(other.sum()):,} in {names[1]}, {int((one & other).sum()):,} in both."
+        alt = texts.TWO_CELLS.format(
+            one=names[0],
+            other=names[1],
+            tensor=first.name,
+            where=_where(rows, columns),
+            size=f"{one.size:,}",
+            mine=f"{int(one.sum()):,}",
+            theirs=f"{int(other.sum()):,}",
+            both=f"{int((one & other).sum()):,}",
         )
-        title = f"{first.name}: {names[0]} and {names[1]}"
+        title = texts.TITLE_TWO_CELLS.format(tensor=first.name, one=names[0], other=names[1])
         return Drawing(alt, two_cells_picture(one, other, rows, columns, title, (names[0], names[1])))
 
     def _compared(self, one: Mask, other: Mask, title: str) -> Drawing:
-        scale = "percentage points more that train in the first"
+        scale = texts.SCALE_DIFFERENCE
         if self.options.tensor:
             first, second = in_both(one, other, self.options.tensor)
             said = overlap_words(first.common(second), first.chosen, second.chosen, first.size)
             blocks = blocks_of(first), blocks_of(second)
-            picture = blocks_difference_picture(*blocks, first, f"{first.name}: {title}", scale)
-            return Drawing(f"{title}, {first.name}: {said}. {_block_size(first)}", picture)
+            over = texts.TITLE_TWO_TENSOR.format(tensor=first.name, title=title)
+            alt = texts.PAIR_TENSOR.format(title=title, tensor=first.name, overlap=said, block=_block_size(first))
+            return Drawing(alt, blocks_difference_picture(*blocks, first, over, scale))
         common, mine, theirs = one.common(other), one.chosen, other.chosen
         there = np.asarray(one.total > 0)
         with np.errstate(invalid="ignore"):
@@ -103,10 +115,9 @@ class MaskAtlas(View):
             overlap = common / (mine + theirs - common)
         columns = np.flatnonzero(there.any(axis=0))
         kinds = [one.kinds[column] for column in columns]
-        picture = strip_difference_picture(
-            difference[:, columns], overlap[:, columns], one.layers, kinds, f"{title}: which weights train", scale
-        )
-        return Drawing(f"{title}: {pair_words(one, other)}", picture)
+        over = texts.TITLE_TWO_WHOLE.format(title=title)
+        picture = strip_difference_picture(difference[:, columns], overlap[:, columns], one.layers, kinds, over, scale)
+        return Drawing(pair_words(one, other, title), picture)
 
 
 def _strip(mask: Mask, run: str) -> Drawing:
@@ -118,10 +129,10 @@ def _strip(mask: Mask, run: str) -> Drawing:
         100 * part[:, columns],
         mask.layers,
         kinds,
-        title=f"{mask.title}: which weights train (% of each group)",
-        scale="trainable, % of the group",
+        title=texts.TITLE_WHOLE.format(title=mask.title),
+        scale=texts.SCALE,
         number=three_digits,
-        blank="no such parameter",
+        blank=texts.NO_PARAMETER,
     )
     return Drawing(whole_words(mask), figure, _densest(mask, run)._repr_html_())
 
@@ -132,40 +143,48 @@ def _densest(mask: Mask, run: str) -> Table:
     rows: list[list[str | int]] = [
         [t.name, t.chosen, share(t.chosen / t.size), f"{t.chosen / t.size / mean:.1f} ×"] for t in shown
     ]
-    note = f"Look into one: %peft show mask-atlas {run} --tensor {shown[0].name}" if shown else ""
-    columns = ("tensor", "entries that train", "of it", "against the mean")
-    return Table("tensors with most of what trains", columns, rows, note=note, align="<>>>")
+    note = texts.DENSEST_NOTE.format(run=run, tensor=shown[0].name) if shown else ""
+    return Table(texts.DENSEST_TITLE, texts.DENSEST_COLUMNS, rows, note=note, align="<>>>")
 
 
 def _blocks(mask: Mask, tensor: Tensor) -> Drawing:
     blocks = blocks_of(tensor)
     row, column = divmod(int(blocks.density.argmax()), blocks.density.shape[1])
     columns = _range(column, blocks.width, tensor.columns)
-    where = f"columns {columns}"
-    if tensor.rows > 1:
-        where = f"rows {_range(row, blocks.height, tensor.rows)}, {where}"
-    empty = float((blocks.density == 0).mean())
-    alt = (
-        f"{mask.title}: {tensor.chosen:,} of {tensor.size:,} entries of {tensor.name} train "
-        f"({share(tensor.chosen / tensor.size)}). {_block_size(tensor)} The densest ({where}) trains "
-        f"{share(float(blocks.density.max()))}; {share(empty)} of the blocks train nothing."
+    place = texts.ROWS_AND_COLUMNS if tensor.rows > 1 else texts.COLUMNS_ALONE
+    alt = texts.BLOCKS.format(
+        title=mask.title,
+        count=f"{tensor.chosen:,}",
+        size=f"{tensor.size:,}",
+        tensor=tensor.name,
+        share=share(tensor.chosen / tensor.size),
+        block=_block_size(tensor),
+        where=place.format(rows=_range(row, blocks.height, tensor.rows), columns=columns),
+        densest=share(float(blocks.density.max())),
+        empty=share(float((blocks.density == 0).mean())),
     )
     if tensor.rows > 1:
-        alt += f" The densest rows reach {share(float(blocks.by_row.max()))}, the densest columns "
-        alt += f"{share(float(blocks.by_column.max()))}; dashed lines are the mean."
-    return Drawing(alt, blocks_picture(blocks, tensor, f"{mask.title}: {tensor.name}"))
+        across, down = share(float(blocks.by_row.max())), share(float(blocks.by_column.max()))
+        alt = texts.BLOCKS_MARGINS.format(said=alt, rows=across, columns=down)
+    title = texts.TITLE_TENSOR.format(title=mask.title, tensor=tensor.name)
+    return Drawing(alt, blocks_picture(blocks, tensor, title))
 
 
 def _block_size(tensor: Tensor) -> str:
     height, width = block_size(tensor)
     if height == width == 1:
-        return "One block is one weight."
-    return f"One block is {height} × {width} weights (rows × columns)."
+        return texts.ONE_WEIGHT
+    return texts.BLOCK_OF_WEIGHTS.format(height=height, width=width)
 
 
 def _range(number: int, size: int, end: int) -> str:
     first, last = number * size, min(end, (number + 1) * size) - 1
-    return f"{first}" if first == last else f"{first} to {last}"
+    return f"{first}" if first == last else texts.FROM_TO.format(first=first, last=last)
+
+
+def _where(rows: slice, columns: slice) -> str:
+    down, across = (texts.FROM_TO.format(first=part.start, last=part.stop - 1) for part in (rows, columns))
+    return texts.ROWS_AND_COLUMNS.format(rows=down, columns=across)
 
 
 def _part(said: str, size: int, what: str) -> slice:

@@ -20,6 +20,7 @@ from peft_lab.present.style import (
     three_digits,
     tidy,
 )
+from peft_lab.texts import masks as texts
 from peft_lab.views.heatmap import DARKEST, NOTHING, wrapped
 
 LONGEST_TITLE = 78
@@ -34,14 +35,13 @@ def blocks_picture(blocks: Blocks, tensor: Tensor, title: str) -> Any:
     low, high = (float(there.min()), float(there.max())) if there.size else (0.0, 1.0)
     norm = LogNorm(low, high) if 0 < low < high else Normalize(0, high)
     figure, image, right, top, key = _with_margins(tensor, title)
-    image.set_xlabel(f"column ({_size(blocks)}; dashed: mean)", fontsize=9, color=INK)
+    image.set_xlabel(texts.COLUMN_BLOCKS_MEAN.format(size=_size(blocks)), fontsize=9, color=INK)
     picture = image.imshow(
         np.ma.masked_equal(percent, 0), cmap=_colours(), norm=norm, aspect="auto", interpolation="nearest",
         extent=(0, tensor.columns, tensor.rows, 0),
     )  # fmt: skip
     bar = figure.colorbar(picture, cax=key)
-    scale = "log scale" if isinstance(norm, LogNorm) else "one density"
-    _label_bar(bar, f"% of a block that trains ({scale}; grey: none)")
+    _label_bar(bar, texts.BLOCK_TRAINS_LOG if isinstance(norm, LogNorm) else texts.BLOCK_TRAINS_ONE)
     mean = 100 * tensor.chosen / tensor.size
     edges_down = np.minimum(np.arange(len(percent) + 1) * blocks.height, tensor.rows)
     edges_across = np.minimum(np.arange(percent.shape[1] + 1) * blocks.width, tensor.columns)
@@ -57,14 +57,14 @@ def blocks_difference_picture(one: Blocks, other: Blocks, tensor: Tensor, title:
     """Density of each block in the first run less that in the second."""
     figure, image, right, top, key = _with_margins(tensor, title)
     percent = 100 * (one.density - other.density)
-    image.set_xlabel(f"column ({_size(one)})", fontsize=9, color=INK)
+    image.set_xlabel(texts.COLUMN_BLOCKS.format(size=_size(one)), fontsize=9, color=INK)
     norm = _both_ways(percent)
     picture = image.imshow(
         np.ma.masked_where((one.density == 0) & (other.density == 0), percent), cmap="PuOr", norm=norm, aspect="auto",
         interpolation="nearest", extent=(0, tensor.columns, tensor.rows, 0),
     )  # fmt: skip
     bar = figure.colorbar(picture, cax=key)
-    _label_bar(bar, f"{scale} (log scale beside 0; grey: in neither)", signed=True)
+    _label_bar(bar, texts.DIFFERENCE_KEY.format(scale=scale), signed=True)
     edges_down = np.minimum(np.arange(len(percent) + 1) * one.height, tensor.rows)
     edges_across = np.minimum(np.arange(percent.shape[1] + 1) * one.width, tensor.columns)
     if right is not None:
@@ -80,7 +80,7 @@ def cells_picture(cells: np.ndarray, rows: slice, columns: slice, title: str) ->
     """Exact cells: those that train are dark."""
     from matplotlib.colors import ListedColormap
 
-    return _cells_figure(cells, ListedColormap([NOTHING, INK]), rows, columns, title, "dark: trains")
+    return _cells_figure(cells, ListedColormap([NOTHING, INK]), rows, columns, title, texts.DARK_TRAINS)
 
 
 def two_cells_picture(
@@ -96,7 +96,7 @@ def two_cells_picture(
     fine, half = np.repeat(np.repeat(cells, side, 0), side, 1), np.tile(halves, cells.shape)
     fine = np.where((fine == half) | (fine == 3), fine, 0)
     colours = ListedColormap([NOTHING, PALETTE["blue"], PALETTE["vermilion"], INK])
-    key = f"upper left: {names[0]} only, lower right: {names[1]} only, full: both"
+    key = texts.HALVES.format(one=names[0], other=names[1])
     return _cells_figure(fine, colours, rows, columns, title, key)
 
 
@@ -121,8 +121,8 @@ def _cells_figure(cells: np.ndarray, colours: Any, rows: slice, columns: slice, 
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_title(in_figure(shorten(title, LONGEST_TITLE)), loc="left", fontsize=11, fontweight="bold", color=INK)
-    axes.set_xlabel(in_figure(f"column ({key})"), fontsize=9, color=INK)
-    axes.set_ylabel("row" if height > 1 else "", fontsize=9, color=INK)
+    axes.set_xlabel(in_figure(texts.COLUMN_KEY.format(key=key)), fontsize=9, color=INK)
+    axes.set_ylabel(texts.ROW if height > 1 else "", fontsize=9, color=INK)
     if height == 1:
         axes.set_yticks([])
     for spine in axes.spines.values():
@@ -156,7 +156,8 @@ def strip_difference_picture(
     for (row, column), value in np.ndenumerate(difference):
         if np.isfinite(value):
             same = overlap[row, column]
-            text = _signed(value) + (f"\n{100 * same:.0f} % same" if np.isfinite(same) else "\nneither")
+            cell = texts.CELL_SAME if np.isfinite(same) else texts.CELL_NEITHER
+            text = cell.format(difference=_signed(value), share=f"{100 * same:.0f}")
             ink = max((INK, PAPER), key=lambda ink: contrast(ink, colours(norm(value))))
         else:
             text, ink = "–", INK
@@ -168,8 +169,7 @@ def strip_difference_picture(
     axes.xaxis.tick_top()
     axes.tick_params(length=0, colors=INK)
     axes.set_title(in_figure(title), loc="left", fontsize=11, fontweight="bold", color=INK, pad=10)
-    key = "same: share of what either trains that both train; hatched: no such parameter"
-    figure.supxlabel(key, x=0.01, ha="left", fontsize=8.5, color=INK)
+    figure.supxlabel(texts.SAME_KEY, x=0.01, ha="left", fontsize=8.5, color=INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
     bar = figure.colorbar(picture, ax=axes, pad=0.015, fraction=0.04, aspect=30, shrink=min(1.0, 8 / height))
@@ -202,15 +202,15 @@ def _with_margins(tensor: Tensor, title: str) -> tuple[Any, Any, Any, Any, Any]:
     top.locator_params(axis="y", nbins=3)
     image.tick_params(labelsize=9, colors=INK)
     top.tick_params(labelbottom=False)
-    top.set_ylabel("% of a\ncolumn", fontsize=8.5, color=INK)
+    top.set_ylabel(texts.PER_CENT_OF_COLUMN, fontsize=8.5, color=INK)
     if right is None:
         image.set_yticks([])
     else:
-        image.set_ylabel("row", fontsize=9, color=INK)
+        image.set_ylabel(texts.ROW, fontsize=9, color=INK)
         right.locator_params(axis="x", nbins=3)
         right.set_ylim(tensor.rows, 0)
         right.set_yticks([])
-        right.set_xlabel("% of a row", fontsize=8.5, color=INK)
+        right.set_xlabel(texts.PER_CENT_OF_ROW, fontsize=8.5, color=INK)
     image.set_xlim(0, tensor.columns)
     said = in_figure(shorten(title, LONGEST_TITLE))
     figure.suptitle(said, x=0.01, y=1 - 0.1 / height, ha="left", fontsize=11, fontweight="bold", color=INK)
@@ -218,10 +218,8 @@ def _with_margins(tensor: Tensor, title: str) -> tuple[Any, Any, Any, Any, Any]:
 
 
 def _size(blocks: Blocks) -> str:
-    rows, columns = (
-        f"{size} {what}{'s' * (size > 1)}" for size, what in ((blocks.height, "row"), (blocks.width, "column"))
-    )
-    return f"a block is {rows} × {columns}"
+    said = texts.BLOCK_SIZES[blocks.height > 1, blocks.width > 1]
+    return said.format(rows=blocks.height, columns=blocks.width)
 
 
 def _colours() -> Any:

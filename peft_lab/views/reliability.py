@@ -12,6 +12,7 @@ import pluggy_specs
 from peft_lab.judging.answers import classes_of, kept_answers, softmax
 from peft_lab.judging.calibration import BINS, fit_temperature, reliability
 from peft_lab.present.style import INK, PALETTE, in_figure, new_figure, share, tidy
+from peft_lab.texts import views as texts
 from pluggy_specs import Drawing, RunView, View
 
 
@@ -34,18 +35,21 @@ class ReliabilityView(View):
         found = reliability(test.confidence, test.correct, self.options.bins)
         figure = new_figure(7.2, 4.8)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        tidy(upper, f"How sure it says to be, and how often it is right · {in_figure(run.id)}", "", "right answers")
+        tidy(upper, texts.RELIABILITY_TITLE.format(run=in_figure(run.id)), "", texts.RIGHT_AXIS)
         line: dict[str, Any] = {"color": INK, "linewidth": 1.2, "zorder": 3}
-        upper.plot([0, 1], [0, 1], "--", **line, label="as often right as it says (below: too sure)")
+        upper.plot([0, 1], [0, 1], "--", **line, label=texts.AS_SURE_AS_RIGHT)
         width = 1 / self.options.bins
         middle = (found.edges[1:] + found.edges[:-1]) / 2
         there = found.count > 0
-        bars = {"width": width * 0.86, "color": PALETTE["blue"], "label": "as it is"}
+        bars = {"width": width * 0.86, "color": PALETTE["blue"], "label": texts.AS_IT_IS}
         upper.bar(middle[there], found.accuracy[there], **bars)
-        alt = (
-            f"{run.id} says to be {share(float(test.confidence.mean()))} sure on average and is right in "
-            f"{share(float(test.correct.mean()))} of {len(test):,} answers of test; expected calibration error "
-            f"{found.error:.3f} in {self.options.bins} bins."
+        alt = texts.RELIABILITY_SAID.format(
+            run=run.id,
+            sure=share(float(test.confidence.mean())),
+            right=share(float(test.correct.mean())),
+            answers=f"{len(test):,}",
+            error=f"{found.error:.3f}",
+            bins=self.options.bins,
         )
         validation = kept_answers(run, "validation")
         if validation is not None and len(validation.answered):
@@ -55,10 +59,10 @@ class ReliabilityView(View):
             full = after.count > 0
             dots: dict[str, Any] = {"color": PALETTE["vermilion"], "markeredgecolor": INK, "markersize": 7}
             dots |= {"zorder": 4, "clip_on": False}
-            label = f"outputs divided by {temperature:.2f}"
+            label = texts.COOLED.format(temperature=f"{temperature:.2f}")
             upper.plot(after.confidence[full], after.accuracy[full], "D", label=label, **dots)
-            alt += f" With outputs divided by {temperature:.2f}, found on validation: {after.error:.3f}."
-        tidy(lower, "", "how sure it says to be of its answer", "answers")
+            alt += " " + texts.RELIABILITY_COOLED.format(temperature=f"{temperature:.2f}", error=f"{after.error:.3f}")
+        tidy(lower, "", texts.SURE_AXIS, texts.ANSWERS_AXIS)
         lower.bar(middle, found.count, width=width * 0.86, color=PALETTE["grey"])
         low = float(np.floor(found.edges[:-1][there].min() * 10) / 10) if there.any() else 0.0
         upper.set(xlim=(low, 1), ylim=(0, 1.02))

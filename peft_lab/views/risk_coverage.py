@@ -12,6 +12,7 @@ import pluggy_specs
 from peft_lab.judging.answers import classes_of
 from peft_lab.judging.risk import area, coverage_at, risk_coverage
 from peft_lab.present.style import INK, LINES, PALETTE, in_figure, new_figure, share, shorten, tidy
+from peft_lab.texts import views as texts
 from peft_lab.views._hiding import hiding, left_out
 from pluggy_specs import Drawing, RunView, View
 
@@ -38,13 +39,8 @@ class RiskCoverageView(View):
         without = left_out(self.options.hide, runs)
         bearable, asked = self.options.risk, f"{100 * self.options.risk:.3g} %"
         figure = new_figure(7.2, 4.2)
-        axes = tidy(
-            figure.add_subplot(),
-            "Wrong answers among those given",
-            "share of texts that are answered, the surest first; the others go to a person",
-            "share of wrong answers among them",
-        )
-        axes.axhline(bearable, color=PALETTE["grey"], linestyle=(0, (1, 2)), label=f"at most {asked} wrong")
+        axes = tidy(figure.add_subplot(), texts.RISK_TITLE, texts.COVERAGE_AXIS, texts.RISK_AXIS)
+        axes.axhline(bearable, color=PALETTE["grey"], linestyle=(0, (1, 2)), label=texts.BEARABLE.format(risk=asked))
         said, highest = [], bearable
         for at, run in enumerate(runs):
             if run.id in self.options.hide:
@@ -60,11 +56,16 @@ class RiskCoverageView(View):
                 there = float(curve.risk[round(reached * len(test)) - 1])
                 axes.plot(reached, there, MARKERS[at % len(MARKERS)], **look)
             highest = max(highest, float(np.max(curve.risk[len(test) // 20 :])))
-            error, total = share(float(curve.risk[-1])), len(test)
-            most = f"{share(reached)} can be answered" if reached == reached else "no share can be answered"
+            sentence = texts.RISK_SAID if reached == reached else texts.RISK_SAID_NONE
             said.append(
-                f"{name}: {error} of all {total:,} answers of test are wrong; {most} with at most {asked} "
-                f"wrong; area {area(curve):.3f} (AURC, form A)."
+                sentence.format(
+                    run=name,
+                    error=share(float(curve.risk[-1])),
+                    answers=f"{len(test):,}",
+                    share=share(reached) if reached == reached else "",
+                    risk=asked,
+                    area=f"{area(curve):.3f}",
+                )
             )
         axes.set(xlim=(0, 1.02), ylim=(0, min(1.02, highest * 1.15 + 0.01)))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}".replace("%", " %"))

@@ -15,6 +15,7 @@ from peft_lab.present.tokens.drawing import drawing
 from peft_lab.present.tokens.figures import figures, moved, sentence, sentence_of_two
 from peft_lab.present.tokens.marks import Marking, change, marking
 from peft_lab.present.tokens.reading import LOSSES, Kept, in_common, read
+from peft_lab.texts import tokens as texts
 from pluggy_specs import Drawing, RunView, View
 
 READABLE_TOKENS, READABLE_SAMPLES = 600, 5
@@ -89,4 +90,4 @@ class Tokens(View):
 
 def _title(run: RunView) -> str:
     recipe = getattr(run, "recipe", None)
-    return f"{run.id}, {plain(recipe.method)}" if recipe is not None else run.id
+    return texts.RUN_AND_METHOD.format(run=run.id, method=plain(recipe.method)) if recipe is not None else run.id

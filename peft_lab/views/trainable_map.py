@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from peft_lab.present.style import count, share, three_digits
+from peft_lab.texts import views as texts
 from peft_lab.views.heatmap import heatmap
 from pluggy_specs import Drawing, RunView, View
 
@@ -31,22 +32,24 @@ class TrainableMap(View):
             100 * part[:, there],
             labels["layer"],
             kinds,
-            title=f"{run.id}, {run.recipe.method}: what trains",
-            scale="trainable, % of the group",
+            title=texts.TRAINABLE_TITLE.format(run=run.id, method=run.recipe.method),
+            scale=texts.TRAINABLE_SCALE,
             number=three_digits,
-            blank="no such parameter",
+            blank=texts.NO_PARAMETER,
         )
         return Drawing(self._sentence(run, trainable, total, labels), figure)
 
     @staticmethod
     def _sentence(run: RunView, trainable: np.ndarray, total: np.ndarray, labels: Mapping[str, Sequence[str]]) -> str:
         everything, moving = total.sum(), trainable.sum()
-        start = f"{run.id}, {run.recipe.method}: {count(moving)} of {count(everything)} parameters train"
-        start += f" ({share(moving / everything)})" if everything else ""
+        numbers = {"run": run.id, "method": run.recipe.method, "count": count(moving), "total": count(everything)}
+        if not everything:
+            return texts.TRAINABLE_EMPTY.format(**numbers)
+        numbers["share"] = share(moving / everything)
         if not moving:
-            return start + "."
+            return texts.TRAINABLE_NONE.format(**numbers)
         by_kind = trainable.sum(axis=0)
         most = int(by_kind.argmax())
         kinds = int((by_kind > 0).sum())
-        top = f"{labels['kind'][most]} ({share(by_kind[most] / moving)})"
-        return f"{start}, in {kinds} of {len(by_kind)} module kinds; most in {top}."
+        top = {"most": labels["kind"][most], "most_share": share(by_kind[most] / moving)}
+        return texts.TRAINABLE_SAID.format(**numbers, kinds=kinds, every=len(by_kind), **top)

@@ -111,3 +111,8 @@ def nameless(place: Any) -> list[str]:
     """Controls that a screen reader could only call "button" or "edit"."""
     found: list[str] = place.evaluate(NAMELESS)
     return found
+
+
+def light_arrow(chooser: Any) -> bool:
+    """Whether the arrow of a list to choose from is drawn for a dark page."""
+    return "%23ddd" in chooser.evaluate("at => getComputedStyle(at).backgroundImage")

@@ -7,10 +7,10 @@ import re
 import pytest
 from front_end import DARK, LIGHT, WIDGET, button
 from known_runs import HOSTILE
-from page_checks import hard_to_read, nameless, too_wide
+from page_checks import hard_to_read, light_arrow, nameless, too_wide
 from playwright.sync_api import expect
 
-from peft_lab.notebook.panels import texts
+from peft_lab.texts import panels as texts
 
 LEFT = (
     "outputs => !JSON.stringify(outputs).includes('widget-view')"
@@ -117,6 +117,8 @@ def test_explorers_can_be_read_and_named_and_fit(lab, look, line):
     _, output = look(line)
     for theme in (LIGHT, DARK):
         lab.theme(theme)
+        for chooser in output.locator("select:visible").all():
+            assert light_arrow(chooser) is (theme == DARK)
         for wide in (1180, 560):
             lab.size(wide)
             assert not hard_to_read(output), (theme, wide)

@@ -8,10 +8,10 @@ import shutil
 import nbformat
 import pytest
 from front_end import DARK, LIGHT, WIDGET, button
-from page_checks import hard_to_read, nameless, too_wide
+from page_checks import hard_to_read, light_arrow, nameless, too_wide
 from playwright.sync_api import expect
 
-from peft_lab.notebook.panels import texts
+from peft_lab.texts import panels as texts
 
 LONG = 180_000
 """Milliseconds in which a process of its own has loaded its libraries and trains, on a busy machine."""
@@ -115,6 +115,7 @@ def test_the_panel_can_be_read_and_named_and_fits(lab, begin):
     expect(panel).to_contain_text("1,330 of 7,458", timeout=LONG)  # the plan
     for theme in (LIGHT, DARK):
         lab.theme(theme)
+        assert light_arrow(panel.locator("select:visible").first) is (theme == DARK)
         for wide in (1180, 560):
             lab.size(wide)
             assert not hard_to_read(panel), (theme, wide)

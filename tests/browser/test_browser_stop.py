@@ -10,7 +10,7 @@ from front_end import WIDGET, button
 from page_checks import hard_to_read
 from playwright.sync_api import expect
 
-from peft_lab.notebook.panels import texts
+from peft_lab.texts import panels as texts
 
 LONG = "%peft train lora --epochs 5000 --batch-size 8 --device cpu"
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets as widgets
 
-from peft_lab.notebook.panels import texts
 from peft_lab.present.style import plain
+from peft_lab.texts import panels as texts
 
 if TYPE_CHECKING:
     from peft_lab.run import Run

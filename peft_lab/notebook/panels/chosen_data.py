@@ -9,8 +9,8 @@ from peft_lab.bench import Bench
 from peft_lab.data_spec import DataSpec
 from peft_lab.errors import PeftLabError
 from peft_lab.notebook.names import is_table
-from peft_lab.notebook.panels import texts
 from peft_lab.present.style import plain
+from peft_lab.texts import panels as texts
 
 if TYPE_CHECKING:
     from pluggy_specs import Task

@@ -10,13 +10,13 @@ from typing import Any
 import ipywidgets as widgets
 
 from peft_lab.bench import Bench
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.fields import LABEL_WIDTH
 from peft_lab.notebook.panels.looks import FIELD, ROW, WRAP, marked
 from peft_lab.notebook.panels.place import close_all
 from peft_lab.notebook.panels.section import Section
 from peft_lab.operations import options_of
 from peft_lab.present.style import BORDER, esc, plain
+from peft_lab.texts import panels as texts
 from pluggy_specs import Method
 
 SLIM = {"width": "auto"}

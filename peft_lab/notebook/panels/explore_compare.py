@@ -10,7 +10,6 @@ import ipywidgets as widgets
 from peft_lab.bench import Bench
 from peft_lab.errors import PeftLabError
 from peft_lab.listings.results import best_first, compared, drawn
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.choosing import dropdown
 from peft_lab.notebook.panels.rows import contained, page, row
 from peft_lab.notebook.panels.soon import Soon
@@ -21,6 +20,7 @@ from peft_lab.present.picture import RENDER_LOCK, Picture
 from peft_lab.present.style import PLAIN, esc, plain, shorten, words
 from peft_lab.recipe import checked
 from peft_lab.run import Run
+from peft_lab.texts import panels as texts
 
 CURVES, COMPARISON = "curves", "comparison"
 AT_ONCE = 0.05

@@ -9,11 +9,11 @@ import ipywidgets as widgets
 import numpy as np
 
 from peft_lab.errors import RunProblem
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.choosing import ROW, dropdown
 from peft_lab.notebook.panels.grids import layer_words
 from peft_lab.present.style import BORDER, DASH, PALETTE, PLAIN, esc, plain, three_digits
 from peft_lab.present.table import Table
+from peft_lab.texts import panels as texts
 
 if TYPE_CHECKING:
     from peft_lab.bench import Bench

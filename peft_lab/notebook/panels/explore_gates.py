@@ -10,7 +10,6 @@ import ipywidgets as widgets
 import numpy as np
 
 from peft_lab.errors import PeftLabError
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.choosing import ROW, dropdown, which_run
 from peft_lab.notebook.panels.grids import Cell, grid_html, grid_text
 from peft_lab.notebook.panels.paced import Paced
@@ -18,6 +17,7 @@ from peft_lab.notebook.panels.saying import in_one_line
 from peft_lab.present.parts import line
 from peft_lab.present.picture import RENDER_LOCK, Picture, render
 from peft_lab.present.style import DASH, INK, PLAIN, esc, in_figure, new_figure, plain
+from peft_lab.texts import panels as texts
 from pluggy_specs import Array, Drawing
 
 if TYPE_CHECKING:
@@ -203,7 +203,8 @@ class GatesPart:
 
     def _limits(self) -> str:
         limit = LIMIT[self.measure.value]
-        return f"−{limit:g} to +{limit:g}" if self.measure.value == MOVED else f"0 to {limit:g}"
+        said = texts.GATES_LIMITS_BOTH if self.measure.value == MOVED else texts.GATES_LIMITS
+        return said.format(limit=f"{limit:g}")
 
     def _picture(self) -> Picture:
         """Too many tokens for numbers: colours, with the same limits at all times."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from peft_lab.errors import PeftLabError
 from peft_lab.listings.results import drawn
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.grids import grid_html, grid_text
 from peft_lab.notebook.panels.mask_controls import MaskControls
 from peft_lab.notebook.panels.mask_numbers import Parts, Strip, parts_of, span, strip_of
@@ -17,6 +16,7 @@ from peft_lab.present.masks import Mask, Tensor, in_both, must_be_alike, read_ma
 from peft_lab.present.picture import RENDER_LOCK, Picture
 from peft_lab.present.style import PLAIN, esc, plain, share
 from peft_lab.recipe import checked
+from peft_lab.texts import panels as texts
 
 if TYPE_CHECKING:
     from peft_lab.bench import Bench
@@ -81,7 +81,8 @@ class MasksPart:
         self.strip = strip_of(masks, overlap=self.controls.measure.value)
         self.said = whole_words(masks[0])
         if len(masks) == 2:
-            self.said = f"{masks[0].title} {texts.AGAINST} {masks[1].title}: {pair_words(masks[0], masks[1])}"
+            title = texts.ONE_AGAINST.format(one=masks[0].title, other=masks[1].title)
+            self.said = pair_words(masks[0], masks[1], title)
         strip = self.strip
         self.controls.groups.fill(strip.rows, strip.columns, strip.cells, corner=strip.corner)
         self._arrange()
@@ -214,4 +215,5 @@ class MasksPart:
         return list(in_both(self.masks[0], self.masks[1], name))
 
     def _share_of(self, name: str) -> str:
-        return f" {texts.AGAINST} ".join(share(tensor.chosen / tensor.size) for tensor in self._tensors(name))
+        shares = [share(tensor.chosen / tensor.size) for tensor in self._tensors(name)]
+        return shares[0] if len(shares) == 1 else texts.ONE_AGAINST.format(one=shares[0], other=shares[1])

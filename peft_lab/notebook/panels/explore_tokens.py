@@ -10,12 +10,12 @@ import ipywidgets as widgets
 
 from peft_lab.bench import Bench
 from peft_lab.errors import PeftLabError
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.choosing import dropdown, listed
 from peft_lab.notebook.panels.place import close_all
 from peft_lab.notebook.panels.saying import refusal
 from peft_lab.notebook.panels.token_samples import TokenSamples
 from peft_lab.run import Run
+from peft_lab.texts import panels as texts
 
 
 class TokensPart:

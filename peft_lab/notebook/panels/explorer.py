@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import ipywidgets as widgets
 
 from peft_lab.errors import PeftLabError, RunProblem
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.explore_view import ViewPart
+from peft_lab.notebook.panels.looks import ARROWS, LISTS
 from peft_lab.notebook.panels.place import Place, Places, close_all
 from peft_lab.notebook.panels.saying import in_one_line, refusal
 from peft_lab.present.curve import warm_up
 from peft_lab.present.parts import line
 from peft_lab.present.style import PLAIN, esc, plain
+from peft_lab.texts import panels as texts
 
 if TYPE_CHECKING:
     from peft_lab.bench import Bench
@@ -108,10 +109,11 @@ class Explorer:
         self.chooser.observe(lambda _: self._show(), "value")
         self.keep.on_click(lambda _: self._kept())
         named = ", ".join(f"{run.id} ({plain(run.recipe.method)})" for run in self.runs)
-        title = widgets.HTML(f'<b style="font-size:120%">{esc(texts.LOOK_INSIDE.format(runs=named))}</b>')
+        title = widgets.HTML(f'{ARROWS}<b style="font-size:120%">{esc(texts.LOOK_INSIDE.format(runs=named))}</b>')
         self.widget = widgets.VBox(
             [title, self.chooser, self.about, self.part_box, self.keep], layout={"overflow": "hidden"}
         )
+        self.widget.add_class(LISTS)
         self._show()
 
     def stand(self, places: Places, cell: str) -> None:

@@ -16,13 +16,13 @@ from pydantic import BaseModel, ValidationError
 from peft_lab.bench import Bench
 from peft_lab.errors import BadOption
 from peft_lab.notebook.candidates import candidates
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.looks import FIELD
 from peft_lab.notebook.panels.wording import UNSET, as_text, same
 from peft_lab.notebook.values import convert
 from peft_lab.operations import Argument
 from peft_lab.present.parts import line
 from peft_lab.present.style import esc, plain
+from peft_lab.texts import panels as texts
 
 MOST_NAMES = 200
 """Offered in one control."""

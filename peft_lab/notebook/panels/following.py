@@ -11,10 +11,10 @@ from ipywidgets import HTML
 
 from peft_lab.errors import BadOption, RunProblem
 from peft_lab.notebook.live import InNotebook
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.saying import in_one_line
 from peft_lab.notebook.watching import Elsewhere
 from peft_lab.run import Run
+from peft_lab.texts import panels as texts
 from peft_lab.training.progress import Progress
 
 
@@ -87,10 +87,9 @@ Followed = There | Here
 class InPanel(InNotebook):
     """The live view as the value of a widget, at the same pace as in a cell that waits."""
 
-    how_to_stop = texts.HOW_TO_STOP
-
     def __init__(self, region: HTML) -> None:
         super().__init__(lambda run: None)
+        self.how_to_stop = texts.HOW_TO_STOP
         self.region = region
 
     def paused(self, progress: Progress) -> None:

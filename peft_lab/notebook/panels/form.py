@@ -14,7 +14,6 @@ from peft_lab.bench import Bench
 from peft_lab.errors import BadOption, PeftLabError
 from peft_lab.notebook.names import is_table
 from peft_lab.notebook.options import seed
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.chosen_data import ChosenData, about_path
 from peft_lab.notebook.panels.composing import Composition
 from peft_lab.notebook.panels.fields import Field, field_for
@@ -26,6 +25,7 @@ from peft_lab.operations import About, Argument, argument_of, options_of
 from peft_lab.present.parts import line
 from peft_lab.present.style import PLAIN, esc, plain
 from peft_lab.recipe import Recipe, Training, sort_out
+from peft_lab.texts import panels as texts
 
 if TYPE_CHECKING:
     from pluggy_specs import Task

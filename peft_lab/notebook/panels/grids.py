@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import ipywidgets as widgets
 
-from peft_lab.notebook.panels import texts
 from peft_lab.present.style import BORDER, MOST_TINT, PLAIN, esc, plain, tint
 from peft_lab.present.table import Table, width
+from peft_lab.texts import panels as texts
 
 LEVELS = 6
 """Strengths of a tint that can be told apart."""

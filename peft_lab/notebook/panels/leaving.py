@@ -7,12 +7,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.bench import Bench
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.saying import sentence
 from peft_lab.present.parts import pre
 from peft_lab.present.picture import MOST_BYTES
 from peft_lab.present.style import BORDER, PLAIN, esc
 from peft_lab.run import Run
+from peft_lab.texts import panels as texts
 
 if TYPE_CHECKING:
     from peft_lab.present.picture import Picture
@@ -25,7 +25,7 @@ TELLING = ("mask-atlas", "gates", "tokens")
 def left_without_run(line: str) -> Bundle:
     """The line as text, and how to open the panel again."""
     if not line:
-        return sentence(texts.CLOSED.format(kind="panel"))
+        return sentence(texts.CLOSED["panel"])
     inside = f"<div>{esc(texts.PANEL_IDLE)}</div>{pre(line)}"
     return {"text/html": _framed(inside), "text/plain": f"{texts.PANEL_IDLE}\n{line}"}
 

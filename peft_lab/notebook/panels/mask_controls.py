@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets as widgets
 
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.choosing import ROW, dropdown, listed
 from peft_lab.notebook.panels.grids import ButtonGrid
 from peft_lab.notebook.panels.mask_numbers import span
 from peft_lab.present.masks import Tensor
 from peft_lab.present.picture import Picture
 from peft_lab.present.style import esc, plain
+from peft_lab.texts import panels as texts
 
 if TYPE_CHECKING:
     from peft_lab.run import Run
@@ -29,7 +29,9 @@ class MaskControls:
     """The widgets, and which of them are in sight."""
 
     def __init__(self, runs: Sequence[Run], group_pressed: Press, part_pressed: Press) -> None:
-        pairs = [(f"{one.id} {texts.AGAINST} {other.id}", (one, other)) for one, other in combinations(runs, 2)]
+        pairs = [
+            (texts.ONE_AGAINST.format(one=one.id, other=other.id), (one, other)) for one, other in combinations(runs, 2)
+        ]
         singles = [(name, (run,)) for name, run in listed(runs)]
         self.whose = dropdown([*pairs, *singles], texts.WHOSE, texts.WHOSE_TIP)
         numbers = [(texts.DIFFERENCE, False), (texts.OVERLAP, True)]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.grids import Cell, layer_words
 from peft_lab.present.mask_words import place_words
 from peft_lab.present.masks import Blocks, Mask, Tensor, blocks_of
 from peft_lab.present.style import plain, share, three_digits
+from peft_lab.texts import panels as texts
 
 MOST_PARTS = 8
 """Parts of a tensor that can be pressed, each way."""
@@ -129,7 +129,9 @@ def parts_of(tensors: Sequence[Tensor]) -> Parts:
 
 def span(part: slice) -> str:
     """``0 to 63``."""
-    return f"{part.start}" if part.stop - part.start == 1 else f"{part.start} to {part.stop - 1}"
+    return (
+        f"{part.start}" if part.stop - part.start == 1 else texts.FROM_TO.format(first=part.start, last=part.stop - 1)
+    )
 
 
 def _cuts(blocks: int) -> list[int]:

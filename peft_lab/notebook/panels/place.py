@@ -16,9 +16,9 @@ from typing import Any
 
 from ipywidgets import Widget
 
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.saying import sentence
 from peft_lab.notebook.panels.twin import beside_widget
+from peft_lab.texts import panels as texts
 
 Bundle = Mapping[str, Any]
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -99,11 +99,11 @@ class Place:
                 if self.open:
                     self.twin.update(bundle, raw=True)
 
-    def _left(self, otherwise: str) -> dict[str, Any]:
+    def _left(self, otherwise: Mapping[str, str]) -> dict[str, Any]:
         with suppress(Exception):
             if bundle := dict(self.static()):
                 return bundle
-        return sentence(otherwise.format(kind=self.kind))
+        return sentence(otherwise[self.kind])
 
 
 class Places:

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 from ipywidgets import HTML, Button, Layout, VBox
 
 from peft_lab.errors import BadOption
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.beginning import Call
 from peft_lab.notebook.panels.following import why_here
 from peft_lab.notebook.panels.plan_process import PlanProcess
 from peft_lab.notebook.panels.saying import framed, in_one_line
 from peft_lab.present.parts import box, line
+from peft_lab.texts import panels as texts
 from peft_lab.training.worker import must_be_seen_elsewhere
 
 if TYPE_CHECKING:
     from peft_lab.bench import Bench
     from peft_lab.recipe import Recipe
+    from peft_lab.training.plan import Sketch
 
 QUIET = 0.5
 """Seconds without a change before a plan is asked for."""
@@ -56,7 +57,7 @@ class Planner:
 
     def __init__(self, lab: Bench) -> None:
         self.lab = lab
-        self.note = HTML(framed(line("plan", texts.PLAN_FIRST, "grey")), layout=Layout(width="auto"))
+        self.note = HTML(framed(line(texts.PLAN_MARK, texts.PLAN_FIRST, "grey")), layout=Layout(width="auto"))
         self.card = HTML(layout=Layout(width="auto"))
         self.here_button = Button(
             description=texts.PLAN_HERE, tooltip=texts.PLAN_HERE_TIP, layout=Layout(display="none")
@@ -69,6 +70,8 @@ class Planner:
         """Whose plan is shown, or will be."""
         self._number = 0
         self._waiting = False
+        self._sketched = False
+        """Whether the card says of this question what would train, and no more yet."""
         self._thread = threading.Thread(target=self._work, name="peft_lab planner", daemon=True)
         self._thread.start()
 
@@ -134,7 +137,7 @@ class Planner:
         try:
             must_be_seen_elsewhere(recipe, self.lab.host)
         except BadOption as error:
-            self._say(line("plan", texts.PLAN_NEEDS_HERE.format(reason=why_here(error)), "grey"), here=True)
+            self._say(line(texts.PLAN_MARK, texts.PLAN_NEEDS_HERE.format(reason=why_here(error)), "grey"), here=True)
             self.card.value = ""
             return
         self._ask(recipe)
@@ -144,9 +147,9 @@ class Planner:
         if self._process is None:
             self._process = PlanProcess(lambda process, content: self._events.put(_Answer(process, content)))
             said = said if self.card.value else texts.PLAN_LOADING
-        self._say(line("plan", said, "blue"))
+        self._say(line(texts.PLAN_MARK, said, "blue"))
         self._number += 1
-        self._waiting = True
+        self._waiting, self._sketched = True, False
         self._process.ask(self._number, recipe.model_dump(mode="json"))
 
     def _give_up(self) -> None:
@@ -168,7 +171,12 @@ class Planner:
             self._show(answer.content)
 
     def _show(self, content: Mapping[str, Any]) -> None:
-        self._waiting = False
+        if content.get("sketch"):
+            self._sketched = True
+            self._say(line(texts.PLAN_MARK, texts.PLAN_MEASURING, "blue"))
+            self.card.value = content["html"]
+            return
+        self._waiting = self._sketched = False
         if "html" not in content:
             if content.get("fault"):
                 self._end_process()  # whatever is wrong there may stay wrong
@@ -185,16 +193,20 @@ class Planner:
             return
         from peft_lab.commands.planning import planned
 
-        self._say(line("plan", texts.PLANNING, "blue"))
+        self._say(line(texts.PLAN_MARK, texts.PLANNING, "blue"))
         try:
-            plan = planned(recipe, self.lab.host)
+            plan = planned(recipe, self.lab.host, self._sketch)
         except Exception as error:
             self._refuse(in_one_line(error))
             return
         self._show({"html": plan._repr_mimebundle_()["text/html"], "forecast": plan.forecast.plain()})
 
+    def _sketch(self, sketch: Sketch) -> None:
+        self._show({"html": sketch._repr_mimebundle_()["text/html"], "sketch": True})
+
     def _refuse(self, said: str) -> None:
         self._give_up()
+        self._sketched = False
         self._recipe = None
         self._say(box(said))
         self.card.value = ""
@@ -206,7 +218,9 @@ class Planner:
     def _rest(self) -> None:
         if self._waiting:
             self._waiting, self._recipe = False, None
-            self._say(line("plan", texts.PLAN_RESTS, "grey"))
+            if self._sketched:  # nobody measures any more
+                self._sketched, self.card.value = False, ""
+            self._say(line(texts.PLAN_MARK, texts.PLAN_RESTS, "grey"))
         self._end_process()
 
     def _end_process(self) -> None:

@@ -2,7 +2,8 @@
 
 A question is a line of JSON on its input, ``{"number": 3, "recipe": {...}}``, and so is an answer on its output:
 ``{"number": 3, "html": ..., "forecast": ...}``, or ``{"number": 3, "said": ...}`` where there can be no plan, with
-``"fault": true`` where nobody foresaw why. The newest question wins: an older one that is being worked on is given up
+``"fault": true`` where nobody foresaw why. Before a plan comes what would train, as soon as that is known: the same
+without a forecast, with ``"sketch": true``. The newest question wins: an older one that is being worked on is given up
 and never answered. A question without a recipe only ends the one before. The process ends with its input, so it never
 outlives who asks.
 """
@@ -16,7 +17,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ from peft_lab.notebook.panels.saying import in_one_line
 
 if TYPE_CHECKING:
     from peft_lab.host import Host
+    from peft_lab.training.plan import Sketch
 
 AGAIN = 0.2
 """Seconds after which a question that could not be given up at once is tried again."""
@@ -71,6 +74,16 @@ class Desk:
         """Work has ended: nothing interrupts until there is more."""
         self._busy = False
 
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Within work: nothing interrupts inside; a newer question does so right after it."""
+        self._busy = False
+        yield
+        self._busy = True
+        if self._work is not self._newest:
+            self._busy = False
+            raise Outdated
+
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         if not self._busy or self._work is self._newest:
             return
@@ -91,13 +104,16 @@ def _importing(frame: FrameType | None) -> bool:
     return False
 
 
-def answer(question: Question, host: Host) -> dict[str, Any]:
-    """The answer to a question."""
+def answer(question: Question, host: Host, tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """The answer to a question; ``tell`` is given what is known of it before."""
     from peft_lab.commands.planning import planned
     from peft_lab.recipe import Recipe
 
+    def sketched(sketch: Sketch) -> None:
+        tell({"html": sketch._repr_mimebundle_()["text/html"], "sketch": True})
+
     try:
-        plan = planned(Recipe.read(question["recipe"]), host)
+        plan = planned(Recipe.read(question["recipe"]), host, sketched)
     except PeftLabError as error:
         return {"said": in_one_line(error)}
     except Exception as error:
@@ -108,16 +124,27 @@ def answer(question: Question, host: Host) -> dict[str, Any]:
 
 def work_off(desk: Desk, host: Host, out: IO[str]) -> None:
     """Answer questions for as long as there are any."""
+
+    def write(question: Question, found: Mapping[str, Any]) -> None:
+        out.write(json.dumps({"number": question["number"], **found}) + "\n")
+        out.flush()
+
+    def tell_of(question: Question) -> Callable[[Mapping[str, Any]], None]:
+        def tell(found: Mapping[str, Any]) -> None:
+            with desk.undisturbed():
+                write(question, found)
+
+        return tell
+
     while True:
         try:
             question = desk.take()
-            found = answer(question, host) if question.get("recipe") else None
+            found = answer(question, host, tell_of(question)) if question.get("recipe") else None
             desk.done()
         except Outdated:
             continue
         if found is not None:
-            out.write(json.dumps({"number": question["number"], **found}) + "\n")
-            out.flush()
+            write(question, found)
 
 
 def main() -> None:

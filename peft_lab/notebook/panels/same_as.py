@@ -9,11 +9,11 @@ import ipywidgets as widgets
 
 from peft_lab.bench import Bench
 from peft_lab.errors import BadOption, PeftLabError
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.looks import FIELD, ROW, WRAP, marked
 from peft_lab.notebook.panels.wording import Call, code_of, line_of, train_operation
 from peft_lab.present.parts import line
 from peft_lab.present.style import PLAIN, esc
+from peft_lab.texts import panels as texts
 
 COLUMNS = 34
 """Characters of a line that stand beside each other where the cell is narrow."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import traceback
 
 from peft_lab.errors import PeftLabError
-from peft_lab.notebook.panels import texts
 from peft_lab.present.parts import line
 from peft_lab.present.style import PLAIN, esc
+from peft_lab.texts import panels as texts
 
 
 def framed(inside: str) -> str:

@@ -9,11 +9,11 @@ import ipywidgets as widgets
 from pydantic import BaseModel
 
 from peft_lab.bench import Bench
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.fields import Field, field_for
 from peft_lab.notebook.panels.looks import ROW, WRAP, marked
 from peft_lab.notebook.panels.wording import UNSET
 from peft_lab.operations import Argument
+from peft_lab.texts import panels as texts
 
 FEW = 3
 

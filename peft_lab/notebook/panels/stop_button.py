@@ -16,9 +16,9 @@ from typing import Any
 
 from ipywidgets import Button, Layout, Widget, jsdlink
 
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.hearing import has_subshells, hear_while_busy, names_cells
 from peft_lab.notebook.panels.place import NOTHING, WIDGET, close_all, view_of
+from peft_lab.texts import panels as texts
 
 ASKED_AT = (0.3, 1.0, 3.0, 10.0)
 """Seconds at which the front end is asked, from the first widget on: with that one the page makes its subshell, and

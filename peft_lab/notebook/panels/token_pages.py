@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from peft_lab.errors import RunProblem
-from peft_lab.notebook.panels import texts
 from peft_lab.present.picture import render
 from peft_lab.present.style import PLAIN, esc, plain, share, shorten
 from peft_lab.present.token_text import one_line, readable
@@ -19,6 +18,7 @@ from peft_lab.present.tokens.pages import explained, lean_alone, sample_alone
 from peft_lab.present.tokens.reading import Kept, Sample, in_common, read
 from peft_lab.present.tokens.sweep import bars, reach
 from peft_lab.run import Run
+from peft_lab.texts import panels as texts
 from pluggy_specs.pieces import BOILERPLATE, REASONING, SPECIALS
 
 LABEL = 48

@@ -8,12 +8,12 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.paced import Paced
 from peft_lab.notebook.panels.rows import contained, fit, page, row
 from peft_lab.notebook.panels.token_pages import Choice, TokenPages
 from peft_lab.present.style import esc
 from peft_lab.run import Run
+from peft_lab.texts import panels as texts
 
 HEIGHT = "520px"
 

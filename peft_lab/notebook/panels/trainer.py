@@ -12,13 +12,13 @@ from ipywidgets import HTML, Button, HBox, Layout, VBox
 
 from peft_lab.bench import Busy
 from peft_lab.errors import RunProblem
-from peft_lab.notebook.panels import texts
 from peft_lab.notebook.panels.beginning import Beginning, Call, GivenUp
 from peft_lab.notebook.panels.following import Followed, Here, InPanel
 from peft_lab.notebook.panels.saying import framed, in_one_line
 from peft_lab.present.parts import box, line
 from peft_lab.present.style import count
 from peft_lab.run import Run
+from peft_lab.texts import panels as texts
 from peft_lab.training.progress import Progress
 from peft_lab.training.worker import leave
 
@@ -135,7 +135,7 @@ class Trainer:
         bundle = dict(self.run._repr_mimebundle_())
         if said:
             said = said.format(run=self.run.id)
-            bundle["text/html"] = framed(line("next", said, "blue")) + bundle["text/html"]
+            bundle["text/html"] = framed(line(texts.NEXT_LINE, said, "blue")) + bundle["text/html"]
             bundle["text/plain"] += f"\n  {said}"
         return bundle
 
@@ -239,7 +239,9 @@ class Trainer:
         try:
             run.checked()
         except RunProblem as error:
-            self.note.value = framed(box(in_one_line(error)) + line("next", texts.FAILED.format(run=run.id), "blue"))
+            self.note.value = framed(
+                box(in_one_line(error)) + line(texts.NEXT_LINE, texts.FAILED.format(run=run.id), "blue")
+            )
             self.region.value = run._repr_mimebundle_()["text/html"]
             self._set("broken")
             return
@@ -285,7 +287,7 @@ class Trainer:
         return begin()
 
     def _trains_here(self, reason: str) -> None:
-        self.note.value = framed(line("note", texts.TRAINS_HERE.format(reason=reason), "grey"))
+        self.note.value = framed(line(texts.NOTE_LINE, texts.TRAINS_HERE.format(reason=reason), "grey"))
 
 
 def _button(text: str, tip: str, style: str, pressed: Callable[[], None]) -> Button:

@@ -13,7 +13,8 @@ import numpy as np
 from peft_lab.present.style import BORDER, esc, number, plain
 from peft_lab.present.token_text import Chip, as_html, chips, one_line
 from peft_lab.present.tokens.marks import UNMARKED, Marking
-from peft_lab.present.tokens.reading import ROLE_NAMES, Kept, Sample
+from peft_lab.present.tokens.reading import Kept, Sample, role_name
+from peft_lab.texts import tokens as texts
 from pluggy_specs.pieces import SPECIALS
 
 FRAME = 450
@@ -84,7 +85,7 @@ def special(text: str) -> str:
 
 def tokens(count: int) -> str:
     """``1 token``, ``1,200 tokens``."""
-    return f"{count:,} token{'s' * (count != 1)}"
+    return texts.TOKENS.format(count)
 
 
 def answer_block(sample: Sample, start: int, stop: int, look: Look, room: int) -> str:
@@ -99,8 +100,8 @@ def answer_block(sample: Sample, start: int, stop: int, look: Look, room: int) -
         html.append(piece)
         reached = run.stop
     left = stop - reached
-    more = f"<div>… {left:,} more do not fit on this page: show the sample alone with --sample</div>" if left else ""
-    return _block("solid", f"answer, learned: {tokens(stop - start)}", _text("".join(html)) + more)
+    more = f"<div>{texts.MORE_IN_ANSWER.format(count=f'{left:,}')}</div>" if left else ""
+    return _block("solid", texts.ANSWER.format(tokens=tokens(stop - start)), _text("".join(html)) + more)
 
 
 def prompt_block(sample: Sample, start: int, stop: int, look: Look, room: int) -> str:
@@ -110,10 +111,10 @@ def prompt_block(sample: Sample, start: int, stop: int, look: Look, room: int) -
     folded = ""
     if border > start:
         early, room, lost = _backwards(sample, start, border, room)
-        missing = f"<div>the first {tokens(lost)} do not fit on this page</div>" if lost else ""
-        summary = f"{tokens(border - start)} before this … show all {stop - start:,}"
+        missing = f"<div>{texts.FIRST_LOST.format(tokens=tokens(lost))}</div>" if lost else ""
+        summary = texts.SHOW_ALL.format(tokens=tokens(border - start), every=f"{stop - start:,}")
         folded = f"{_details(summary, look.whole)}{missing}{_text(early)}</details>"
-    return _block("dashed", f"prompt, only read: {tokens(stop - start)}", folded + _text(end))
+    return _block("dashed", texts.PROMPT.format(tokens=tokens(stop - start)), folded + _text(end))
 
 
 def open_from(sample: Sample, start: int, stop: int) -> int:
@@ -134,17 +135,18 @@ def table_block(sample: Sample, look: Look, room: int) -> str:
     kept = look.kept
     columns = [(name, title) for name, title in _columns(kept) if not np.isnan(sample[name][sample.learned]).all()]
     learned = np.flatnonzero(sample.learned).tolist()
-    names = ["position", "token", "kind", *(["role"] if kept.has_roles else []), *(title for _, title in columns)]
+    names = [*texts.TABLE_COLUMNS, *([texts.TABLE_ROLE] if kept.has_roles else []), *(title for _, title in columns)]
     head = "".join(f"<th>{esc(name)}</th>" for name in names)
     room -= FRAME + len(head.encode())
     if not columns or not learned or room < 0:
         return ""
-    texts = {one.start: one.text for _, start, stop in sample.blocks() for one in _chips(sample, start, stop)}
+    shown = {one.start: one.text for _, start, stop in sample.blocks() for one in _chips(sample, start, stop)}
     values = [sample[name] for name, _ in columns]
     rows: list[str] = []
     for token in learned:
-        cells = [f"{token}", one_line(texts.get(token, "″")), "special" if sample.kind[token] in SPECIALS else "text"]
-        cells += [ROLE_NAMES.get(int(sample.role[token]), "")] if kept.has_roles else []
+        kind = texts.KIND_SPECIAL if sample.kind[token] in SPECIALS else texts.KIND_TEXT
+        cells = [f"{token}", one_line(shown.get(token, "″")), kind]
+        cells += [role_name(int(sample.role[token]))] if kept.has_roles else []
         cells += [number(float(column[token])) for column in values]
         rows.append(f"<tr>{''.join(f'<td>{esc(cell)}</td>' for cell in cells)}</tr>")
         room -= len(rows[-1].encode())
@@ -152,9 +154,9 @@ def table_block(sample: Sample, look: Look, room: int) -> str:
             rows.pop()
             break
     left = len(learned) - len(rows)
-    more = f"<div>{tokens(left)} more do not fit on this page; the run's artifacts have all</div>" if left else ""
+    more = f"<div>{texts.MORE_IN_TABLE.format(tokens=tokens(left))}</div>" if left else ""
     return (
-        f"{_details(f'table of the {tokens(len(learned))}, to copy', look.table == 'open')}"
+        f"{_details(texts.TABLE_SUMMARY.format(tokens=tokens(len(learned))), look.table == 'open')}"
         '<div style="overflow-x:auto"><table cellpadding="3" style="font-family:monospace">'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{more}</details>"
     )
@@ -171,7 +173,7 @@ def _marked(sample: Sample, run: Run, look: Look) -> str:
     mark = look.marking.marks[run.mark]
     opening, closing = mark.opening(run.strength, look.lean)
     if not look.lean:
-        title = one_line(f"{mark.name}: {_numbers(sample, run, look.kept)}")
+        title = one_line(texts.MARK_HAS.format(mark=mark.name, numbers=_numbers(sample, run, look.kept)))
         opening = f'{opening[:-1]} title="{esc(title)}">'
     return f"{opening}{text}{closing}"
 
@@ -183,23 +185,29 @@ def _numbers(sample: Sample, run: Run, kept: Kept) -> str:
         return _told(sample, run.start, kept)
     shown = _chips(sample, run.start, run.stop)
     if len(shown) == count <= NAMED:
-        return "; ".join(f"{one.text}  {_told(sample, one.start, kept)}" for one in shown)
+        return "; ".join(
+            texts.ONE_OF_SEVERAL.format(token=one.text, numbers=_told(sample, one.start, kept)) for one in shown
+        )
     said = [tokens(count)]
     for name, title in _columns(kept):
         values = sample[name][run.start : run.stop]
         if not np.isnan(values).all():
-            said.append(f"{title} {number(float(np.nanmin(values)))} to {number(float(np.nanmax(values)))}")
+            low, high = (number(float(limit)) for limit in (np.nanmin(values), np.nanmax(values)))
+            said.append(texts.NUMBER_FROM_TO.format(name=title, low=low, high=high))
     return ", ".join(said)
 
 
 def _told(sample: Sample, token: int, kept: Kept) -> str:
     known = ((title, float(sample[name][token])) for name, title in _columns(kept))
-    return ", ".join(f"{title} {number(value)}" for title, value in known if not np.isnan(value))
+    return ", ".join(
+        texts.NUMBER.format(name=title, value=number(value)) for title, value in known if not np.isnan(value)
+    )
 
 
 def _columns(kept: Kept) -> list[tuple[str, str]]:
     before, after = (plain(name) for name in kept.names)
-    return [("ld", "LD"), ("weight", "weight"), ("before", f"loss {before}"), ("after", f"loss {after}")]
+    losses = (("before", texts.NUMBER_LOSS.format(whose=before)), ("after", texts.NUMBER_LOSS.format(whose=after)))
+    return [("ld", texts.NUMBER_LD), ("weight", texts.NUMBER_WEIGHT), *losses]
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ from peft_lab.present.tokens.lines import lines
 from peft_lab.present.tokens.marks import Marking
 from peft_lab.present.tokens.pages import page
 from peft_lab.present.tokens.reading import Kept
+from peft_lab.texts import tokens as texts
 from pluggy_specs import Drawing
 
 
@@ -27,7 +28,7 @@ def drawing(numbers: Sequence[int], kept: Kept, marks: Marking, said: str) -> Dr
 
 def _not_shown(numbers: Sequence[int], kept: Kept) -> str:
     every, held_out = len(kept.samples), sum(sample.held_out for sample in kept.samples)
-    said = f"Samples 1 to {held_out:,} are held out, the others trained on. " if 0 < held_out < every else ""
+    said = [texts.SAMPLES_HELD_OUT.format(count=f"{held_out:,}")] if 0 < held_out < every else []
     if len(numbers) == every:
-        return said
-    return f"{said}Shown here: {len(numbers):,} of {every:,}; --sample N shows another, --samples N more of them."
+        return "".join(f"{one} " for one in said)
+    return " ".join([*said, texts.SAMPLES_SHOWN.format(shown=f"{len(numbers):,}", every=f"{every:,}")])

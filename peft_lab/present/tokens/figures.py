@@ -8,7 +8,8 @@ import numpy as np
 
 from peft_lab.present.style import DASH, plain, score, share
 from peft_lab.present.table import Cell, Table
-from peft_lab.present.tokens.reading import ROLE_NAMES, Kept
+from peft_lab.present.tokens.reading import Kept, role_name
+from peft_lab.texts import tokens as texts
 from pluggy_specs.pieces import BOILERPLATE, NO_ROLE, REASONING
 
 
@@ -35,7 +36,7 @@ def figures(kept: Kept) -> dict[int | None, Figures]:
         if number is not None and (not inside.any() or not kept.has_roles):
             continue
         found[number] = Figures(
-            "all learned" if number is None else ROLE_NAMES[number],
+            texts.ALL_LEARNED if number is None else role_name(number),
             int(inside.sum()),
             float(inside.mean()) if len(inside) else 0.0,
             _mean(before[inside]),
@@ -48,9 +49,9 @@ def figures(kept: Kept) -> dict[int | None, Figures]:
 def as_table(found: dict[int | None, Figures], kept: Kept) -> Table:
     """A row a role: tokens, shares and, where losses are known, their means and the difference."""
     before, after = (plain(name) for name in kept.names)
-    columns = ["learned tokens", "tokens", "share"]
+    columns = list(texts.COLUMNS)
     if kept.has_losses:
-        columns += [f"mean loss, {before}", f"mean loss, {after}", "change", f"share of loss, {after}"]
+        columns += [column.format(before=before, after=after) for column in texts.COLUMNS_LOSS]
     rows: list[list[Cell]] = []
     for one in found.values():
         row: list[Cell] = [one.name, one.tokens, share(one.part)]
@@ -58,7 +59,8 @@ def as_table(found: dict[int | None, Figures], kept: Kept) -> Table:
             row += [score(one.before), score(one.after), signed(one.after - one.before), share(one.part_of_loss)]
         rows.append(row)
     known, every = int(np.isfinite(kept.all("after")).sum()), found[None].tokens
-    note = f"Losses are known of {known:,} of the {every:,} tokens." if kept.has_losses and known < every else ""
+    partly = kept.has_losses and known < every
+    note = texts.LOSSES_KNOWN.format(known=f"{known:,}", every=f"{every:,}") if partly else ""
     return Table("", columns, rows, note, align="<" + ">" * (len(columns) - 1))
 
 
@@ -70,17 +72,17 @@ def signed(number: float) -> str:
 def sentence(found: dict[int | None, Figures], kept: Kept, title: str) -> str:
     """The main numbers of one run."""
     every, number = found[None], len(kept.samples)
-    of = f"{every.tokens:,} learned tokens in {number:,} sample{'s' * (number != 1)}"
+    learned = texts.LEARNED_IN.format(number, tokens=f"{every.tokens:,}")
     if REASONING in found or BOILERPLATE in found:
         reasoning = found.get(REASONING)
         tokens, part = (reasoning.tokens, reasoning.part) if reasoning else (0, 0.0)
-        said = f"{title}: {tokens:,} of {of} are reasoning ({share(part)})"
+        said = texts.ARE_REASONING.format(title=title, reasoning=f"{tokens:,}", learned=learned, share=share(part))
         if reasoning and np.isfinite(reasoning.part_of_loss):
-            where = "" if np.isfinite(kept.all("after")).all() else " on held-out rows"
-            said += f" and carry {share(reasoning.part_of_loss)} of the loss that is left{where} after training"
-        return f"{said}; the others are boilerplate." if NO_ROLE not in found else f"{said}."
-    losses = f"mean loss {score(every.before)} before and {score(every.after)} after training"
-    return f"{title}: {of}, {losses}. It knows no roles of tokens; the methods shad and rft find them."
+            carry = texts.CARRY if np.isfinite(kept.all("after")).all() else texts.CARRY_HELD_OUT
+            said = carry.format(said=said, loss=share(reasoning.part_of_loss))
+        return (texts.OTHERS_BOILERPLATE if NO_ROLE not in found else texts.SOME_WITHOUT_ROLE).format(said=said)
+    losses = {"before": score(every.before), "after": score(every.after)}
+    return texts.NO_ROLES.format(title=title, learned=learned, **losses)
 
 
 def moved(now: dict[int | None, Figures], own: dict[int | None, Figures], threshold: float) -> str:
@@ -90,22 +92,25 @@ def moved(now: dict[int | None, Figures], own: dict[int | None, Figures], thresh
         return [found[role].tokens if role in found else 0 for role in (REASONING, BOILERPLATE)]
 
     (reasoning, boilerplate), (once, other) = counts(now), counts(own)
-    return (
-        f"LD threshold {threshold:g} in place of the method's own: {reasoning:,} reasoning, "
-        f"{boilerplate:,} boilerplate (was {once:,} and {other:,}). The run was trained with its own."
-    )
+    numbers = {"reasoning": reasoning, "boilerplate": boilerplate, "once": once, "other": other}
+    told = {name: f"{number:,}" for name, number in numbers.items()}
+    return texts.OTHER_THRESHOLD.format(threshold=f"{threshold:g}", **told)
 
 
 def sentence_of_two(found: dict[int | None, Figures], kept: Kept) -> str:
     """The main numbers of two runs on the same rows."""
     one, other = (plain(name) for name in kept.names)
     said = [
-        f"{each.name} tokens {score(each.after)} against {score(each.before)} ({signed(each.after - each.before)})"
+        texts.TOKENS_OF_ROLE_AGAINST.format(
+            role=each.name,
+            after=score(each.after),
+            before=score(each.before),
+            change=signed(each.after - each.before),
+        )
         for number, each in found.items()
         if number != NO_ROLE
     ]
-    rows = len(kept.samples)
-    return f"{other} against {one} on {rows:,} row{'s' * (rows != 1)} that both have, mean loss: {'; '.join(said)}."
+    return texts.TWO_RUNS.format(len(kept.samples), other=other, one=one, said="; ".join(said))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from peft_lab.present.tokens.blocks import open_from, runs_of, tokens
 from peft_lab.present.tokens.marks import UNMARKED, Mark, Marking
 from peft_lab.present.tokens.pages import headline
 from peft_lab.present.tokens.reading import Kept, Sample
+from peft_lab.texts import tokens as texts
 
 OPEN, CLOSE = "⟦", "⟧"
 MOST_CHARACTERS = 20_000
@@ -19,19 +20,21 @@ def lines(numbers: Sequence[int], kept: Kept, marking: Marking) -> str:
     bracketed = [mark for mark in marking.marks if _bracketed(mark)]
     legend = ", ".join(f"{OPEN}{mark.sign}{mark.name}{CLOSE}" for mark in bracketed)
     rest = ", ".join(mark.name for mark in marking.marks if mark not in bracketed)
-    found = [f"Marked: {legend}; not marked: {rest}." if rest and legend else f"Marked: {legend}." if legend else ""]
+    marked = texts.MARKED_AND_NOT if rest else texts.MARKED_LINE
+    found = [marked.format(marks=legend, others=rest) if legend else ""]
     for at in numbers:
         name, said = headline(at, kept)
         parts = [f"{name} · {said}"]
         for learned, start, stop in kept.samples[at].blocks():
             if learned:
-                parts.append(f"answer: {_answer(kept.samples[at], marking, start, stop)}")
+                parts.append(texts.ANSWER_LINE.format(text=_answer(kept.samples[at], marking, start, stop)))
             else:
-                parts.append(f"prompt: {_prompt(kept.samples[at], start, stop)}")
+                parts.append(texts.PROMPT_LINE.format(text=_prompt(kept.samples[at], start, stop)))
         found.append("\n".join(parts))
     text = "\n\n".join(part for part in found if part)
     if len(text) > MOST_CHARACTERS:
-        text = f"{text[:MOST_CHARACTERS]}\n… {len(text) - MOST_CHARACTERS:,} more characters: show one with --sample"
+        more = texts.MORE_CHARACTERS.format(count=f"{len(text) - MOST_CHARACTERS:,}")
+        text = f"{text[:MOST_CHARACTERS]}\n{more}"
     return text
 
 
@@ -51,5 +54,5 @@ def _answer(sample: Sample, marking: Marking, start: int, stop: int) -> str:
 
 def _prompt(sample: Sample, start: int, stop: int) -> str:
     early = open_from(sample, start, stop)
-    before = f"({tokens(early - start)} before this) … " if early > start else ""
-    return before + "".join(chip.text for chip in chips(sample.pieces[early:stop], marks=False))
+    text = "".join(chip.text for chip in chips(sample.pieces[early:stop], marks=False))
+    return texts.BEFORE_LINE.format(tokens=tokens(early - start), text=text) if early > start else text

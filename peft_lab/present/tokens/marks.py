@@ -11,6 +11,7 @@ import numpy as np
 from peft_lab.errors import BadOption
 from peft_lab.present.style import TINTS
 from peft_lab.present.tokens.reading import Kept, Sample
+from peft_lab.texts import tokens as texts
 
 ALPHAS = (0.12, 0.2, 0.28, 0.36, 0.45)
 """Tints from weak to strong; above .45 text on a dark page would be hard to read."""
@@ -20,21 +21,21 @@ NATS = (0.1, 0.5, 1.5, 4.0)
 SAME = 0.05
 """A change of loss, in nats, that counts as none."""
 UNMARKED = -1
-LD = (
-    "LD is how far the loss of a token moves when a copy of the model learns answers that were shuffled among "
-    "the prompts: up for reasoning, down for boilerplate, which repeats from answer to answer"
-)
-LOSS = "the loss that is left after training"
 
 
 @dataclass(frozen=True)
 class Mark:
     """What a token can be. The line and the sign say it where there is no colour."""
 
-    name: str
+    key: str
     colour: str
     line: str
     sign: str = ""
+
+    @property
+    def name(self) -> str:
+        """As people read it."""
+        return texts.MARKS[self.key]
 
     def opening(self, strength: int, lean: bool = False) -> tuple[str, str]:
         """The tags around a token; ``lean`` is for pages that would be too long: only solid lines are drawn."""
@@ -69,10 +70,11 @@ class Marking:
     def steps(self) -> dict[int, str]:
         """The strengths that are used, and what each means."""
         if not self.edges:
-            return {MIDDLE: "like this"}
+            return {MIDDLE: texts.LIKE_THIS}
         low, *_, high = edges = [f"{edge:.3g}" for edge in self.edges]
-        between = [f"{one} to {other}" for one, other in pairwise(edges)]
-        return dict(enumerate((f"below {low}", *between, f"from {high}{self.unit and ' '}{self.unit}")))
+        between = [texts.BETWEEN.format(low=one, high=other) for one, other in pairwise(edges)]
+        above = (texts.FROM_UNIT if self.unit else texts.FROM).format(high=high, unit=self.unit)
+        return dict(enumerate((texts.BELOW.format(low=low), *between, above)))
 
 
 def background(colour: str, strength: int) -> str:
@@ -82,7 +84,7 @@ def background(colour: str, strength: int) -> str:
 
 ROLE_MARKS = (Mark("boilerplate", "orange", "dotted"), Mark("reasoning", "blue", "solid"))
 """At the places that are the numbers of the roles."""
-CHANGE_MARKS = (Mark("loss fell", "green", "dotted", "▼"), Mark("loss rose", "vermilion", "solid", "▲"))
+CHANGE_MARKS = (Mark("fell", "green", "dotted", "▼"), Mark("rose", "vermilion", "solid", "▲"))
 LOSS_MARKS = (Mark("loss", "purple", ""),)
 
 
@@ -114,26 +116,27 @@ def marking(kept: Kept, by: str, run: str, threshold: float = 0.0) -> Marking:
     if by == "change":
         return change(kept)
     if by == "role":
-        return Marking(ROLE_MARKS, "the same for all", (), "", _role, _role)
+        return Marking(ROLE_MARKS, texts.BY_ROLE, (), "", _role, _role)
     if by == "ld":
         sign = "-" if threshold > 0 else "+"
-        far = f"|LD {sign} {abs(threshold):g}|, as the threshold is {threshold:g}" if threshold else "|LD|"
-        return Marking(ROLE_MARKS, f"{far}. {LD}", NATS, "nats", lambda s: np.abs(s["ld"] - threshold), _role)
+        said = texts.BY_LD_FROM if threshold else texts.BY_LD
+        about = said.format(sign=sign, size=f"{abs(threshold):g}", threshold=f"{threshold:g}", ld=texts.LD)
+        return Marking(ROLE_MARKS, about, NATS, texts.NATS, lambda s: np.abs(s["ld"] - threshold), _role)
     if by == "loss":
         marks, number = (ROLE_MARKS, _role) if kept.has_roles else (LOSS_MARKS, _known_loss)
-        return Marking(marks, LOSS, NATS, "nats", lambda s: s["after"], number)
+        return Marking(marks, texts.BY_LOSS, NATS, texts.NATS, lambda s: s["after"], number)
     weights = kept.all("weight")
     largest = float(np.max(weights[np.isfinite(weights)])) or 1.0
     edges = tuple(largest * part / 5 for part in range(1, 5))
-    about = f"the weight of a token while training, in fifths of the largest, {largest:.3g}"
+    about = texts.BY_WEIGHT.format(largest=f"{largest:.3g}")
     return Marking(ROLE_MARKS, about, edges, "", lambda s: s["weight"], _role)
 
 
 def change(kept: Kept) -> Marking:
     """Marks for the change from ``before`` to ``after``."""
     before, after = kept.names
-    about = f"the change of loss from {before} to {after}; no mark where it is less than {SAME} nats"
-    return Marking(CHANGE_MARKS, about, NATS, "nats", lambda s: np.abs(_change(s)), _direction)
+    about = texts.BY_CHANGE.format(before=before, after=after, least=SAME)
+    return Marking(CHANGE_MARKS, about, NATS, texts.NATS, lambda s: np.abs(_change(s)), _direction)
 
 
 def _change(sample: Sample) -> np.ndarray:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from peft_lab.present.style import BORDER, PLAIN, esc
 from peft_lab.present.tokens.blocks import FRAME, Look, answer_block, prompt_block, special, table_block, tokens
 from peft_lab.present.tokens.marks import Marking
-from peft_lab.present.tokens.reading import ROLE_NAMES, Kept
+from peft_lab.present.tokens.reading import ROLE_KEYS, Kept, role_name
+from peft_lab.texts import tokens as texts
 
 MOST_BYTES = 190_000
 """Of all samples, so that the whole stays under 200 kB."""
@@ -63,9 +64,7 @@ def _as_far_as_it_goes(numbers: Sequence[int], look: Look) -> str:
         drawn.append(_sample(at, look, max(LEAST_BYTES, room // (len(numbers) - len(drawn)))))
         room -= len(drawn[-1].encode())
     left = len(numbers) - len(drawn)
-    more = (
-        f"<div><b>… {left:,} more samples do not fit on this page: --sample N shows another.</b></div>" if left else ""
-    )
+    more = f"<div><b>{texts.MORE_SAMPLES.format(count=f'{left:,}')}</b></div>" if left else ""
     return "".join(drawn) + more
 
 
@@ -80,26 +79,27 @@ def _key(marking: Marking, lean: bool) -> str:
     for mark in reversed(marking.marks):
         steps = " ".join(esc(step).join(mark.opening(strong, lean)) for strong, step in marking.steps.items())
         line = "" if lean and mark.line == "dotted" else mark.line
-        lines.append(f"<div><b>{esc(mark.name)}</b>{f', {line} line' if line else ''}: {steps}</div>")
+        key = esc(texts.KEY[line]).format(mark=f"<b>{esc(mark.name)}</b>", steps=steps)
+        lines.append(f"<div>{key}</div>")
     return "".join(lines)
 
 
 def explained(marking: Marking, lean: bool) -> str:
     """What gives a tint its strength, and how what cannot be seen is written."""
-    more = f"Tint: {esc(marking.about)}. {special('in a frame')}: a special token. · is a blank, ⏎ a new line, ⇥ a tab."
-    if lean:
-        more += " This page is long: dotted lines, and numbers where you point at a token, are left out."
-    return more
+    said = esc(texts.TINT).format(about=esc(marking.about), frame=special(texts.IN_A_FRAME))
+    return esc(texts.TINT_LEAN).format(tint=said) if lean else said
 
 
 def headline(at: int, kept: Kept) -> tuple[str, str]:
     """The name of a sample, and what there is in it, in words."""
     sample = kept.samples[at]
     roles = sample.role[sample.learned]
-    counts = [f"{n:,} {name}" for role, name in ROLE_NAMES.items() if (n := int((roles == role).sum()))]
-    said = f"{len(roles):,} learned tokens" + (f" ({', '.join(counts)})" if kept.has_roles else "")
-    seen = "held out" if sample.held_out else "trained on"
-    return f"sample {at + 1} of {len(kept.samples):,}", f"{seen} · {said}"
+    numbers = {role: int((roles == role).sum()) for role in ROLE_KEYS}
+    counts = [texts.OF_ROLE.format(count=f"{n:,}", role=role_name(role)) for role, n in numbers.items() if n]
+    learned = texts.LEARNED_TOKENS_OF if kept.has_roles else texts.LEARNED_TOKENS
+    said = learned.format(count=f"{len(roles):,}", roles=", ".join(counts))
+    seen = texts.HELD_OUT if sample.held_out else texts.TRAINED_ON
+    return texts.SAMPLE.format(number=at + 1, every=f"{len(kept.samples):,}"), seen.format(said=said)
 
 
 def _sample(at: int, look: Look, room: int) -> str:
@@ -118,6 +118,6 @@ def _sample(at: int, look: Look, room: int) -> str:
         room -= len(drawn[start].encode())
     name, said = headline(at, look.kept)
     inside = "".join(drawn[start] for start in sorted(drawn)) + table_block(sample, look, room)
-    inside += f"<div>{tokens(left)} of other turns do not fit on this page</div>" if left else ""
+    inside += f"<div>{texts.OTHER_TURNS.format(tokens=tokens(left))}</div>" if left else ""
     style = f"margin:14px 0;border-top:1px solid {BORDER};padding:6px 0 0 0"
     return f'<div {PLAIN} style="{style}"><div><b>{esc(name)}</b> · {esc(said)}</div>{inside}</div>'

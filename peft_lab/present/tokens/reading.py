@@ -11,12 +11,13 @@ from typing import TypeVar
 import numpy as np
 
 from peft_lab.errors import RunProblem
+from peft_lab.texts import tokens as texts
 from pluggy_specs import Array, Artifact, PeftLabError, RunView
 from pluggy_specs.pieces import BOILERPLATE, LEARNED, NO_ROLE, REASONING, digest_of
 
 T = TypeVar("T")
 ROLES, LOSSES = "token-roles", "token-losses"
-ROLE_NAMES = {REASONING: "reasoning", BOILERPLATE: "boilerplate", NO_ROLE: "without a role"}
+ROLE_KEYS = {REASONING: "reasoning", BOILERPLATE: "boilerplate", NO_ROLE: "none"}
 NUMBERS = {ROLES: ("ld", "weight"), LOSSES: ("before", "after")}
 
 
@@ -63,7 +64,7 @@ class Kept:
     has_roles: bool
     has_losses: bool
     notes: tuple[str, ...]
-    names: tuple[str, str] = ("base model", "trained")
+    names: tuple[str, str] = field(default_factory=lambda: (texts.BASE, texts.TRAINED))
     """Whose losses ``before`` and ``after`` are."""
 
     def all(self, name: str) -> np.ndarray:
@@ -104,6 +105,11 @@ def _with(known: T, name: str, other: T) -> T:
     return other
 
 
+def role_name(role: int) -> str:
+    """A role as people read it; empty where there is none."""
+    return texts.ROLES[ROLE_KEYS[role]] if role in ROLE_KEYS else ""
+
+
 def read(run: RunView) -> Kept:
     """The samples of a run.
 
@@ -113,7 +119,7 @@ def read(run: RunView) -> Kept:
     roles, losses = _artifact(run, ROLES), _artifact(run, LOSSES)
     if roles is None and losses is None:
         raise RunProblem(f"{run.id} has no tokens to show", "Train with the task causal; %peft tokens cuts any text")
-    named = (("", roles), ("Losses: ", losses))
+    named = ((texts.NOTE_OF_ROLES, roles), (texts.NOTE_OF_LOSSES, losses))
     found: dict[str, Sample] = {}
     for _, artifact in named:
         for sample in _samples(run, artifact) if artifact else ():
@@ -123,7 +129,7 @@ def read(run: RunView) -> Kept:
         tuple(sorted(found.values(), key=lambda sample: not sample.held_out)),
         roles is not None,
         losses is not None,
-        tuple(f"{start}{artifact.note.rstrip('.')}." for start, artifact in named if artifact and artifact.note),
+        tuple(said.format(note=artifact.note.rstrip(".")) for said, artifact in named if artifact and artifact.note),
     )
 
 

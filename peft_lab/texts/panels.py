@@ -4,8 +4,16 @@ from __future__ import annotations
 
 # --- places ----------------------------------------------------------------------------------------------------------
 
-CLOSED = "This {kind} is closed. Run the cell again to open it."
-NO_WIDGETS = "This {kind} needs a notebook that shows widgets, with a running kernel. Run the cell again to open it."
+CLOSED = {
+    "panel": "This panel is closed. Run the cell again to open it.",
+    "explorer": "This explorer is closed. Run the cell again to open it.",
+}
+NO_WIDGETS = {
+    "panel": "This panel needs a notebook that shows widgets, with a running kernel. Run the cell again to open it.",
+    "explorer": (
+        "This explorer needs a notebook that shows widgets, with a running kernel. Run the cell again to open it."
+    ),
+}
 
 # --- stopping a cell -------------------------------------------------------------------------------------------------
 
@@ -87,13 +95,16 @@ RUN_GOES_ON_HERE = (
 )
 RUN_PAUSED = "{run} is paused. %peft resume {run} goes on with it."
 UNFORESEEN = "{kind}: {message}"
+NEXT_LINE, NOTE_LINE = "next", "note"
 
 # --- the plan in a panel ---------------------------------------------------------------------------------------------
 
+PLAN_MARK = "plan"
 PLAN_FIRST = "The plan appears here."
 PLAN_LOADING = "Planning; the first time takes some seconds more, while libraries load ..."
 PLANNING = "Planning ..."
 PLAN_OLDER = "Planning ... What stands below is the plan of what was chosen before."
+PLAN_MEASURING = "This is what would train. Time and memory follow: a few steps are tried ..."
 PLAN_HERE = "Plan here"
 PLAN_HERE_TIP = "Make the plan in this kernel; other cells are slower for some seconds"
 PLAN_NEEDS_HERE = "{reason}: so the plan is made in this kernel, which is slow to answer for some seconds."
@@ -146,7 +157,6 @@ AS_TYPED = "The same picture:"
 
 LOOK_INSIDE = "Look inside {runs}"
 SHOW = "Show"
-SHOW_TIP = "What these runs can show; the arrow keys go through it"
 KEEP = "Keep this picture"
 KEEP_TIP = "Close the explorer and leave what it shows now in the notebook"
 NOTHING_TO_SHOW = "{run} has left nothing that a view could show"
@@ -161,7 +171,8 @@ OF_RUN_TIP = "This view draws one run at a time"
 
 # --- explorer of masks -----------------------------------------------------------------------------------------------
 
-AGAINST = "against"
+ONE_AGAINST = "{one} against {other}"
+FROM_TO = "{first} to {last}"
 WHOSE, WHOSE_TIP = "Mask of", "One run, or two compared: the first less the second"
 NUMBERS, NUMBERS_TIP = "Numbers", "What the numbers compare"
 DIFFERENCE, OVERLAP = "difference", "overlap"
@@ -196,6 +207,7 @@ EVERY_LAYER, EVERY_KIND = "every layer", "every kind"
 TIME, TIME_TIP = "time", "From the start of training to now; the arrow keys go through it"
 START, NOW, BATCHES = "start", "now", "batches {first} to {last}"
 TOKEN, FACTOR = "virtual token", "factor of the layer"
+GATES_LIMITS, GATES_LIMITS_BOTH = "0 to {limit}", "−{limit} to +{limit}"
 GATES_SAID = (
     "{run}: {what}, {time}: {mean} on average, most in layer {most} ({high}), least in layer {least} ({low}). "
     "Tints go from {limit} at all times."

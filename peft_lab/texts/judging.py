@@ -1,6 +1,8 @@
-"""Every sentence of a judgement, by the key of its line. ``{...}`` is filled with figures by :mod:`tables`."""
+"""A judgement of a run: the sentences of its lines, by the key of each, and the tables below them."""
 
 from __future__ import annotations
+
+from peft_lab.texts import Counted
 
 TITLE = "{run} judged: {method} on {data}"
 TITLE_OF_MANY = "{count} runs judged"
@@ -15,12 +17,13 @@ ONE_THREAD = "1 thread"
 NOT_MEASURED = "what was not measured, and why"
 DIFFERENT_DATA = "These runs are not on the same data: their figures do not compare."
 FEW = "Few validation rows ({count}): what was chosen on them is uncertain."
+MILLISECONDS, POINTS, A_SECOND = "{count} ms", "{count} points", "{count} a second"
 UNITS = {"text": "texts", "word": "words", "answer": "answers"}
 
 TITLES = {
     "right": "right answers",
     "score": "{name}",
-    "error": "usual error",
+    "error": "mean error",
     "weakest": "weakest label",
     "time": "time for one answer",
     "time-unmerged": "the same, not merged",
@@ -46,8 +49,8 @@ MEANS = {
     "right": "Of 100 {units} it never saw, {right} get the right answer. On others like these expect {low} to {high} "
     "(95 % interval).",
     "score": "The score that chose the best state. {meaning}",
-    "error": "Half of the answers are off by less than {median}; the mean is {mean}. In the units of the data.",
-    "weakest": "Of {there} {units} that are {label!r} it finds {right}; of {answered} it calls so, {right} are.",
+    "error": "How far answers are off on average, in the units of the data; half of them by less than {median}.",
+    "weakest": "Of {there} {units} that are {label} it finds {right}; of {answered} it calls so, {right} are.",
     "time": "Half of single questions are answered within {p50}, 95 of 100 within {p95}, 99 of 100 within "
     "{p99}.{merged}",
     "time-unmerged": "As an adapter beside its base model, before it is merged into it: {p95} for 95 of 100.",
@@ -55,14 +58,14 @@ MEANS = {
     "within {p99}.{merged}",
     "answer-time": "Half of whole answers of up to {longest} tokens are written within {answer}.",
     "many": "When {batch} texts are asked at once.",
-    "writing": "Tokens a second, after the first one.",
+    "writing": "Tokens (pieces of words) of an answer, after its first one.",
     "file": "What has to be stored and sent for this run; the base model is needed besides.",
     "memory": "Numbers of the model in memory; a process with its libraries takes more.",
     "training-memory": "The most that the process had while it trained.",
     "calibration": "By so many its certainty is off (expected calibration error, {bins} bins). On average it says to "
     "be {confidence} certain and is right in {accuracy}. {verdict}",
     "temperature": "What is left when its outputs are divided by {temperature}, found on validation. No answer "
-    "changes.",
+    "changes.{end}",
     "unsure": "0 would be best; {least} if all its mistakes were among its least sure answers, {error} if it could not "
     "tell them at all (area under risk and coverage, form A).",
     "coverage": "So many it could have answered by itself, a person taking those of which it is least sure. {chosen}",
@@ -117,6 +120,7 @@ SCORES = {
 }
 SCORE = "More is better."
 SURER, LESS_SURE, AS_SURE = "It is surer than it should be.", "It is less sure than it could be.", "That is close."
+END = " That is an end of what was tried: on validation it is right always, or no more than by chance."
 MERGED = " Merged into its base model."
 CHOSEN = "From a certainty of {threshold} on, as chosen on validation, it answers {coverage}, {risk} of them wrong."
 NOT_CHOSEN = "On validation no certainty kept so few wrong."
@@ -128,6 +132,7 @@ CLASSES = "label by label, the worst first"
 ENTITIES = "names by kind, the worst first"
 CLASS_COLUMNS = ("label", "in test", "answered", "right", "precision", "recall", "F1")
 CLASS_NOTE = "Precision: of those it called so, the share that are. Recall: of those that are, the share it found."
+MORE_CLASSES = Counted("{count} more are in judgement.json.", "{count} more are in judgement.json.")
 CONFUSIONS = "what is taken for what"
 CONFUSION_COLUMNS = ("is", "was called", "times", "share of its {units}")
 MISTAKES = "the {count} mistakes it was surest of"
@@ -139,6 +144,7 @@ WRITTEN_COLUMNS = ("request", "wanted", "written")
 LOOK = "Some may be mistakes of the labels and not of the model: read them."
 NO_TEXTS = "The texts are not here: their numbers in the test split, from 0."
 ROW = "row {row}"
+WORD_IN = "{word}  (in: {text})"
 
 MEASURES = {
     "quality": "right answers",
