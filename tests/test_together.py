@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -54,11 +55,25 @@ def asked(tmp_path_factory):
     return lab, recipes
 
 
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return str(one.getsockname()[1])
+
+
 def launched(launcher, *words, timeout=240):
     """Run by a launcher with two processes; nothing listens beyond this machine."""
     environment = {**os.environ, **PORT, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", *launcher, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=timeout, cwd=HERE)
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=HERE)
+    try:
+        out, err = child.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        child.terminate()  # it ends those it began, which a kill would leave
+        out, err = child.communicate(timeout=60)
+        raise AssertionError(f"still there after {timeout} seconds: {err[-3000:]}") from None
+    return subprocess.CompletedProcess(command, child.returncode, out, err)
 
 
 def losses(run, split):
@@ -88,7 +103,8 @@ def test_two_processes_have_the_numbers_of_one_and_end_together(asked):
     folder.mkdir()
     (folder / "recipes.json").write_text(json.dumps([recipe.model_dump(mode="json") for recipe in recipes]))
     began = time.monotonic()
-    torchrun = ("torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", "0")
+    address = ("--master-addr", "127.0.0.1", "--master-port", free_port())
+    torchrun = ("torch.distributed.run", "--nproc-per-node", "2", *address)
     done = launched(torchrun, HERE / "together.py", folder)
     runs = [Run(folder / f"run-{n + 1}") for n in range(len(recipes) + 2)]
     assert [run.status for run in runs] == ["finished"] * (len(recipes) + 1) + ["failed"], done.stderr[-3000:]
@@ -114,8 +130,8 @@ def test_accelerate_launches_an_exported_recipe(asked):
     file.write_text(json.dumps(recipes[1].model_dump(mode="json")))
     runs = lab.folder.parent / "launched"
     words = ("-m", "peft_lab", "run", file, "--runs", runs)
-    launcher = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--main_process_port", "0")
-    done = launched((*launcher,), *words)
+    launcher = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--main_process_port", free_port())
+    done = launched(launcher, *words)
     assert done.returncode == 0, done.stderr[-3000:]
     (run,) = (Run(path) for path in runs.glob("run-*"))
     assert run.status == "finished" and run.record["hardware"]["processes"] == 2
