@@ -12,11 +12,12 @@ from shad_toy import BORDER, DIGITS, FRAME, PAD, ROLES, Context, answer, rows, t
 
 from peft_lab.errors import MethodRefused
 from peft_lab.host import Host
-from peft_lab.methods import _shad, _shad_tuning
+from peft_lab.methods import _shad, _shad_groups, _shad_tuning
 from peft_lab.methods._roles_by_rule import roles_by_rule
 from peft_lab.methods._shad import Settings, find_differences
+from peft_lab.methods._shad_groups import Group, alike, cheapest, grouped, worth_sharing
 from peft_lab.methods._shad_kinds import Kinds, kinds_of
-from peft_lab.methods._shad_passes import Group, Passes, beside_alike
+from peft_lab.methods._shad_passes import Passes
 from peft_lab.methods._shad_rows import Row, deranged, padded, rows_of, sample_size, shared_by, shuffled
 from peft_lab.methods._shad_spans import largest_of_word, words_in
 from peft_lab.methods._shad_tuning import Effort, tuner
@@ -275,10 +276,33 @@ def test_going_on_from_kept_keys_gives_what_reading_everything_gives(family, tmp
     np.testing.assert_allclose(after, again_after, atol=2e-4)
 
 
+def test_a_cache_that_gives_nothing_back_is_read_for_prompts_alone(monkeypatch):
+    """As when a window over the text has moved on."""
+    few = settings(Effort(steps=3, rate=1e-2, rank=8, batch=8, upper=0.5, targets="all-linear"))
+    found = find_differences(Context(taught(), rows(60, 1)), few)
+    from transformers import DynamicCache
+
+    asked = []
+
+    def crop(self, tokens):
+        asked.append(tokens)
+        if len(asked) > 2:  # not when it is tried with the first rows
+            raise RuntimeError("the window was already reached")
+        whole(self, tokens)
+
+    whole = DynamicCache.crop
+    monkeypatch.setattr(DynamicCache, "crop", crop)
+    monkeypatch.setattr(_shad, "load", lambda key: None)
+    again = find_differences(Context(taught(), rows(60, 1)), few)
+    assert again.summary["goes_on"] and len(asked) == 3
+    assert np.abs(found.ld).max() > 0.005
+    np.testing.assert_allclose(found.ld, again.ld, atol=5e-4)
+
+
 def test_a_model_that_cannot_go_on_is_tuned_all_the_same(monkeypatch):
     few = settings(Effort(steps=3, rate=1e-2, rank=8, batch=8, upper=1.0, targets="all-linear"))
     found = find_differences(Context(taught(), rows(60, 1)), few)
-    monkeypatch.setattr(Passes, "_before", lambda self, rows: (_ for _ in ()).throw(TypeError("no cache")))
+    monkeypatch.setattr(Passes, "_fed", lambda *_, **__: (_ for _ in ()).throw(TypeError("no cache")))
     monkeypatch.setattr(_shad, "load", lambda key: None)
     again = find_differences(Context(taught(), rows(60, 1)), few)
     assert found.summary["goes_on"] and not again.summary["goes_on"]
@@ -324,9 +348,10 @@ def test_layers_below_the_change_are_computed_once_and_give_the_same(family, tmp
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_prompts_that_begin_alike_are_read_once_and_give_the_same(family, tmp_path):
+def test_prompts_that_begin_alike_are_read_once_and_give_the_same(family, tmp_path, monkeypatch):
     from transformers import AutoModelForCausalLM
 
+    monkeypatch.setattr(_shad_groups, "BEGIN", 16)
     model = (
         AutoModelForCausalLM.from_pretrained(tiny_causal_model(tmp_path / family, family)).eval().requires_grad_(False)
     )
@@ -335,8 +360,8 @@ def test_prompts_that_begin_alike_are_read_once_and_give_the_same(family, tmp_pa
     # turns of one conversation, one of which is the beginning of all others, and a row of its own
     made = [Row(n, np.concatenate([talk[: 12 + 7 * n], draw.integers(6, 400, 6)]).astype(np.int32), 12 + 7 * n)
             for n in range(4)]  # fmt: skip
-    made.append(Row(4, draw.integers(6, 400, 30).astype(np.int32), 20))
-    groups = list(beside_alike(made))
+    made.append(Row(4, draw.integers(6, 400, 70).astype(np.int32), 60))
+    groups = list(cheapest(made))
     assert sorted(len(group.rows) for group in groups) == [1, 4]
     task = Host(entry_points=False).find("tasks", "causal")()
     with tuner(model, task, PAD, Effort(6, 1e-2, 4, 2, 1.0), 0) as tuned:
@@ -352,13 +377,29 @@ def test_prompts_that_begin_alike_are_read_once_and_give_the_same(family, tmp_pa
     np.testing.assert_allclose(together, alone, atol=2e-4)
 
 
+def test_rows_that_are_as_long_go_together_where_prompts_begin_otherwise():
+    """In few passes, and with little padding; what begins alike goes together where that is less."""
+    draw = np.random.default_rng(0)
+    borders = draw.integers(20, 400, 120)
+    made = [Row(n, draw.integers(6, 400, b + 20).astype(np.int32), int(b)) for n, b in enumerate(borders.tolist())]
+    groups = cheapest(made)
+    assert sorted(row.number for group in groups for row in group.rows) == list(range(120))
+    computed = sum(len(group.rows) * max(len(row.ids) for row in group.rows) for group in groups)
+    assert computed < 1.08 * sum(len(row.ids) for row in made) and len(groups) <= 16
+    start = draw.integers(6, 400, 200).astype(np.int32)
+    talk = [Row(n, np.concatenate([start, draw.integers(6, 400, 40 + n % 9)]).astype(np.int32), 220) for n in range(60)]
+    mixed = cheapest(talk + made[60:])
+    shared = [alike([row.ids[: row.border - 1] for row in group.rows]) for group in mixed]
+    assert sum(len(g.rows) for g, many in zip(mixed, shared, strict=True) if worth_sharing(many, len(g.rows))) == 60
+
+
 def test_prompts_that_were_tuned_on_are_not_read_again(monkeypatch):
     context = Context(taught(), rows(24, 5))
     with tuner(context.model, context.task, PAD, EFFORT, 0) as tuned:
         change = tuned.tune(shuffled(context.train[:16], np.random.default_rng(0), 100), np.random.default_rng(0))
         tuned_before = list(tuned.tuned)
-        read, before = [], Passes._before
-        monkeypatch.setattr(Passes, "_before", lambda self, rows: read.extend(rows) or before(self, rows))
+        read, reads = [], Passes._read
+        monkeypatch.setattr(Passes, "_read", lambda self, group: read.extend(group.rows) or reads(self, group))
         first = tuned.losses(context.train, change)
         assert len(tuned_before) == 2 and {row.number for row in read} == set(range(16, 24))
         again = tuned.losses(context.train, change)
@@ -414,7 +455,7 @@ def test_roles_by_word_or_by_token(monkeypatch):
 
 def test_a_group_holds_no_more_than_it_may():
     made = [Row(n, np.ones(300 + n, dtype=np.int32), 200) for n in range(40)]
-    groups = list(_shad_tuning.grouped(made))
+    groups = list(grouped(made))
     assert sorted(row.number for g in groups for row in g.rows) == list(range(40))
     assert all(len(g.rows) * max(len(r.answer) for r in g.rows) <= 1024 or len(g.rows) == 1 for g in groups)
     assert all(isinstance(g, Group) and g.sizes == [len(r.answer) for r in g.rows] for g in groups)

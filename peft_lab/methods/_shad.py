@@ -28,7 +28,7 @@ from pluggy_specs import MethodContext, Table
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 3
+FORMAT = 4
 """Of what is kept; higher when a change of this code makes other roles."""
 CLEAR = 0.05
 """A difference of losses below this is near to chance: the token's probability changes by less than 5 %."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from peft_lab.methods._shad_adapter import LowRank
-from peft_lab.methods._shad_passes import Group, Passes, before_answer, beside_alike, grouped
+from peft_lab.methods._shad_groups import Group, before_answer, cheapest, grouped
+from peft_lab.methods._shad_passes import Passes
 from peft_lab.methods._shad_rows import Row
 from pluggy_specs import Task
 
@@ -110,7 +111,7 @@ class Tuner:
                     del waiting[row.number]
                 yield Group(known, group.kept)
         self.tuned = []
-        yield from beside_alike(list(waiting.values()))
+        yield from cheapest(list(waiting.values()))
 
 
 @contextmanager
