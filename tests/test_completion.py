@@ -163,15 +163,15 @@ def endings(found: list[str], code: str) -> list[str]:
 @pytest.mark.parametrize(
     ("code", "becomes"),
     [
-        ("%peft tr|", ["%peft train"]),
-        ("  %peft tr|", ["  %peft train"]),
-        ("run = %peft tr|", ["run = %peft train"]),
-        ("a, b = %peft tr|", ["a, b = %peft train"]),
-        ("%%peft tr|", ["%%peft train"]),
-        ("\n\n%%peft tr|", ["\n\n%%peft train"]),
-        ("import os\n%peft tr|\nprint(1)", ["import os\n%peft train"]),
+        ("%peft trai|", ["%peft train"]),
+        ("  %peft trai|", ["  %peft train"]),
+        ("run = %peft trai|", ["run = %peft train"]),
+        ("a, b = %peft trai|", ["a, b = %peft train"]),
+        ("%%peft trai|", ["%%peft train"]),
+        ("\n\n%%peft trai|", ["\n\n%%peft train"]),
+        ("import os\n%peft trai|\nprint(1)", ["import os\n%peft train"]),
         ("%peft train \\\n  ma|", ["%peft train \\\n  made"]),
-        ("%peft help tra|", ["%peft help train"]),
+        ("%peft help trai|", ["%peft help train"]),
         ("%peft --h|", ["%peft --help"]),
         ("%peft train ma|", ["%peft train made"]),
         ("%peft train made+o|", ["%peft train made+other"]),
@@ -417,7 +417,7 @@ def test_any_text_can_be_completed(complete, magics):
 
 def test_the_older_way_of_asking(shell, magics):
     with pytest.warns(PendingDeprecationWarning):
-        assert shell.Completer.complete(line_buffer="%peft tr", cursor_pos=8)[1] == ["train"]
+        assert shell.Completer.complete(line_buffer="%peft trai", cursor_pos=10)[1] == ["train"]
         cell = "%%peft train made\nra"
         shell.Completer.complete(line_buffer=cell, cursor_pos=len(cell))  # counts over lines
 

@@ -680,4 +680,4 @@ def test_the_host_is_cheap_to_import():
 
 
 def test_the_built_in_rooms_are_named():
-    assert len(set(BUILTIN_PLUGINS)) == 5 and all(path.startswith("peft_lab.") for path in BUILTIN_PLUGINS)
+    assert len(set(BUILTIN_PLUGINS)) == 7 and all(path.startswith("peft_lab.") for path in BUILTIN_PLUGINS)

@@ -10,6 +10,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from peft_lab.errors import MethodRefused
 from peft_lab.host import Host
@@ -26,6 +27,7 @@ from peft_lab.training.anatomy import head_names
 from peft_lab.training.batches import Batcher, encode
 from peft_lab.training.context import Context
 from peft_lab.training.masks import freeze
+from peft_lab.training.restore import restore
 from pluggy_specs import DatasetSource
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -336,9 +338,13 @@ def test_only_the_training_split_is_looked_at(tmp_path):
 
 def test_merging_is_exact_and_adds_no_parameter(tmp_path):
     lab = tiny_lab(tmp_path)
-    run = lab.train("sparse", density=0.02, epochs=1)
+    run = lab.train("sparse", density=0.02, epochs=1, precision="fp32")
     merged = merge(run, lab.host, tmp_path / "merged")
-    assert merged.difference == 0.0
+    own = restore(run, lab.host).model.state_dict()
+    whole = load_file(merged.folder / "model.safetensors")
+    assert all(torch.equal(tensor, own[name]) for name, tensor in whole.items()) and len(whole) > 10
+    # Where matrices lie in memory decides how some processors round sums of equal weights.
+    assert merged.difference < 1e-7
     head_only = lab.train("head", epochs=1)
     assert run.cost["total"] == head_only.cost["total"]
     assert (run.path / WEIGHTS).stat().st_size < 4 * run.cost["trainable_head"] + 9 * run.cost["trainable"] + 12_000

@@ -145,8 +145,9 @@ def test_the_live_display_keeps_its_height_and_ends_as_nothing(tmp_path, monkeyp
     lab, handle = tiny_lab(tmp_path), Handle()
     monkeypatch.setattr("IPython.display.display", lambda bundle, **how: handle.update(bundle, raw=True) or handle)
     monkeypatch.setattr(study_watching, "HTML_EVERY", 0.0)
+    monkeypatch.setattr(study_watching, "TEXT_SHARE", 1.0)  # on a slow machine pictures would be rare
     lab.watch_study = lambda progress, work: study_watching.watch_study(progress, work, study_watching.InNotebook())
-    lab.study("pilot", methods=["bitfit"], examples=[20, "all"], seeds=1, epochs=1, batch_size=8, device="cpu")
+    lab.study("pilot", methods=["bitfit"], examples=[20, "all"], seeds=1, epochs=4, batch_size=8, device="cpu")
     pages = [bundle["text/html"] for bundle in handle.shown if "text/html" in bundle]
     heights = {re.search(r"height:(\d+)px", page)[1] for page in pages}
     assert len(pages) >= 3 and len(heights) == 1

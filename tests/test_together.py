@@ -130,12 +130,12 @@ def test_accelerate_launches_an_exported_recipe(asked):
     file.write_text(json.dumps(recipes[1].model_dump(mode="json")))
     runs = lab.folder.parent / "launched"
     words = ("-m", "peft_lab", "run", file, "--runs", runs)
-    launcher = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--main_process_port", free_port())
+    launcher = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", free_port())
     done = launched(launcher, *words)
     assert done.returncode == 0, done.stderr[-3000:]
     (run,) = (Run(path) for path in runs.glob("run-*"))
     assert run.status == "finished" and run.record["hardware"]["processes"] == 2
-    assert done.stdout.count(run.id) == 1, "said once"
+    assert done.stdout.count("finished") == 1, "said once"
     like(lab.train_recipe(recipes[1]), run)
 
 

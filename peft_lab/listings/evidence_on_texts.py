@@ -21,8 +21,6 @@ from peft_lab.rows import FINISHED, Row, StudyRows
 from peft_lab.run import Run
 from peft_lab.texts import evidence as texts
 
-WORDS = {BETTER: texts.BETTER, WORSE: texts.WORSE, NOTHING_SHOWN: texts.NOTHING_SHOWN}
-
 
 def texts_table(rows: StudyRows, comparisons: Sequence[Comparison]) -> Table | None:
     """Share of right answers, with the most rows and time: differences with intervals over seeds and texts.
@@ -49,12 +47,16 @@ def texts_table(rows: StudyRows, comparisons: Sequence[Comparison]) -> Table | N
         verdict = NOTHING_SHOWN if p > level else BETTER if result.difference > 0 else WORSE
         interval = between(result.low, result.high)
         known = (shorten(method, LONGEST_NAME), signed(result.difference), interval, result.seeds, p_value(float(p)))
-        made.append((*known, WORDS[verdict]))
+        made.append((*known, _said(verdict)))
     title = texts.TEXTS_TITLE.format(name=rows.name, against=shorten(against, LONGEST_NAME))
     note = texts.TEXTS_NOTE.format(
         rows=f"{place[0]:,}", budget=said_budget(place[1]), n=f"{found[0][1].texts:,}", level=percent(level)
     )
     return Table(title, texts.TEXTS_COLUMNS, made, note)
+
+
+def _said(verdict: str) -> str:
+    return {BETTER: texts.BETTER, WORSE: texts.WORSE, NOTHING_SHOWN: texts.NOTHING_SHOWN}[verdict]
 
 
 def _place(own: Sequence[Row]) -> tuple[int, float | None] | None:

@@ -14,7 +14,7 @@ from peft_lab.notebook.values import convert, convert_one, takes
 from peft_lab.operations import Argument
 
 FORM = "Write one 'name: value' on a line, with a blank after the colon"
-NULL = "tag:yaml.org,2002:null"
+NULL, LIST, MAPPING = (f"tag:yaml.org,2002:{kind}" for kind in ("null", "seq", "map"))
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class Entry:
         def value(node: yaml.Node) -> Any:
             if given := reference(node):
                 return plain_value(look_up(names, given, f"line {_line(node.start_mark)} of the cell: {self.key}"))
-            if isinstance(node, yaml.SequenceNode):
+            if isinstance(node, yaml.SequenceNode) and node.tag == LIST:
                 return [value(item) for item in node.value]
-            if isinstance(node, yaml.MappingNode):
+            if isinstance(node, yaml.MappingNode) and node.tag == MAPPING:
                 return {value(key): value(inner) for key, inner in node.value}
             return loader.construct_document(node)
 
