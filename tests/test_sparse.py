@@ -340,7 +340,7 @@ def test_merging_is_exact_and_adds_no_parameter(tmp_path):
     lab = tiny_lab(tmp_path)
     run = lab.train("sparse", density=0.02, epochs=1, precision="fp32")
     merged = merge(run, lab.host, tmp_path / "merged")
-    own = restore(run, lab.host).model.state_dict()
+    own = restore(run, lab.host).built.model.state_dict()
     whole = load_file(merged.folder / "model.safetensors")
     assert all(torch.equal(tensor, own[name]) for name, tensor in whole.items()) and len(whole) > 10
     # Where matrices lie in memory decides how some processors round sums of equal weights.
