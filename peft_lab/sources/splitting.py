@@ -84,15 +84,9 @@ def whole_in_turn(groups: np.ndarray, candidates: np.ndarray, count: int, seed: 
     """
     import numpy as np
 
-    among = np.zeros(len(groups), dtype=bool)
-    among[candidates] = True
-    _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    whole = np.flatnonzero(np.bincount(place, weights=among) == sizes)
-    order = np.random.RandomState(seed).permutation(whole)
+    order, place, sizes = _whole_groups(groups, candidates, seed)
     enough = max(1, int((np.cumsum(sizes[order]) <= count).sum()))
-    chosen = np.zeros(len(sizes), dtype=bool)
-    chosen[order[:enough]] = True
-    return np.flatnonzero(chosen[place])
+    return np.flatnonzero(np.isin(place, order[:enough]))
 
 
 def draw_whole(groups: np.ndarray, candidates: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -104,17 +98,25 @@ def draw_whole(groups: np.ndarray, candidates: np.ndarray, count: int, seed: int
     """
     import numpy as np
 
+    order, place, sizes = _whole_groups(groups, candidates, seed)
+    drawn = np.cumsum(sizes[order]) <= count
+    if not drawn.any() and len(order):
+        drawn[np.argmin(sizes[order])] = True
+    return np.flatnonzero(np.isin(place, order[drawn]))
+
+
+def _whole_groups(groups: np.ndarray, candidates: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Groups all of whose rows are candidates, in the order of the seed; the group of each row; the size of each group.
+
+    Groups are counted from 0 here, in the order of their numbers.
+    """
+    import numpy as np
+
     among = np.zeros(len(groups), dtype=bool)
     among[candidates] = True
     _, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     whole = np.flatnonzero(np.bincount(place, weights=among) == sizes)
-    order = np.random.RandomState(seed).permutation(whole)
-    drawn = np.cumsum(sizes[order]) <= count
-    if not drawn.any() and len(order):
-        drawn[np.argmin(sizes[order])] = True
-    chosen = np.zeros(len(sizes), dtype=bool)
-    chosen[order[drawn]] = True
-    return np.flatnonzero(chosen[place])
+    return np.random.RandomState(seed).permutation(whole), place, sizes
 
 
 def apart(groups: np.ndarray, once: np.ndarray, count: int) -> np.ndarray:
