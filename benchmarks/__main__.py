@@ -23,6 +23,7 @@ NAMES = (
     "panel",
     "ray_study",
     "study",
+    "paper_study",
     "evidence",
 )
 

@@ -64,6 +64,7 @@ def panel(front: FrontEnd) -> None:
     book = opened(front, "%peft panel lora+anchor --device cpu")
     shown = book.widgets(1)
     expect(shown).to_contain_text("parameters train", timeout=LONG)
+    expect(shown).not_to_contain_text("being measured", timeout=LONG)
     both(front, shown, "panel")
 
 

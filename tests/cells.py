@@ -15,6 +15,11 @@ def twice(cell):
     return {"cell": cell["address"], "twice": 2 * cell["number"], "pid": os.getpid()}
 
 
+def trackers(cell):
+    """What the process that trains tells to trackers."""
+    return {"cell": cell["address"], **{name: os.environ.get(name) for name in ("PEFT_LAB_TRACK", "PEFT_LAB_STUDY")}}
+
+
 def odd_ones_fail(cell):
     if cell["number"] % 2:
         raise BadOption("no odd\n numbers", "Say an even one")

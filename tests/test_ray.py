@@ -61,6 +61,15 @@ def test_every_cell_once_errors_end_no_other_and_workers_stay(place, tmp_path):
     assert len({row["pid"] for row in found}) <= 3 and os.getpid() not in {row["pid"] for row in found}
 
 
+def test_trackers_are_those_of_whoever_asks_now(place, tmp_path, monkeypatch):
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("PEFT_LAB_STUDY", "pilot")
+    for choices in ("", f"mlflow --to {tmp_path / 'mlruns'}"):
+        monkeypatch.setenv("PEFT_LAB_TRACK", choices)
+        (found,) = place().run_cells(work.trackers, some(1, tmp_path), NEVER)
+        assert found == {"cell": "c0", "PEFT_LAB_TRACK": choices, "PEFT_LAB_STUDY": "pilot"}
+
+
 def test_a_cell_that_is_lost_again_and_again(place, tmp_path):
     found = by_cell(list(place().run_cells(partial(work.dies, times=2), some(1, tmp_path), NEVER)))
     assert found["c0"]["deaths"] == 2

@@ -23,7 +23,7 @@ from peft_lab.study.cells import lock_of, run_cell
 from peft_lab.study.claiming import claimed
 from peft_lab.study.outcome import rows_of
 from peft_lab.study.worker import engine_of
-from peft_lab.testing import tiny_lab, tiny_model, tiny_rows
+from peft_lab.testing import tiny_causal_lab, tiny_lab, tiny_model, tiny_rows
 from pluggy_specs import Executor, Method
 
 QUICK = {"epochs": 1, "batch_size": 16, "device": "cpu", "precision": "fp32"}
@@ -302,7 +302,10 @@ def test_a_study_is_carried_out_by_one_process(lab):
         with pytest.raises(RunProblem, match="pilot is being run now"):
             lab.study("pilot", **SMALL)
         assert "It is being run now" in str(lab.study("show"))
-    assert not study.active
+        with pytest.raises(RunProblem, match="no run goes on now.*%peft study stop pilot"):
+            lab.stop()
+        assert "%peft study show pilot" in lab.ps().note and not lab.ps().rows
+    assert not study.active and "study" not in lab.ps().note
 
 
 SCRIPT = """
@@ -432,11 +435,28 @@ def test_a_study_in_a_process_of_its_own(ground, tmp_path):
     lab = Lab(tmp_path / "runs")
     lab.study("pilot", model=str(model), data=str(data), bg=True, **{**SMALL, "examples": ["all"], "seeds": 1})
     study = find_study(lab.folder)
-    until = time.monotonic() + 120
+    until, seen = time.monotonic() + 120, []
     while (study.active or not rows_of(study).rows) and time.monotonic() < until:
-        time.sleep(0.2)
+        seen += lab.ps().rows
+        time.sleep(0.02)
+    assert seen and all(row[0] in trained_cells(lab.folder) and row[-1].endswith(", study pilot") for row in seen)
     assert {row.status for row in rows_of(study).rows} == {FINISHED}, (study.path / "log.txt").read_text()
     assert engine_of(study).foretell().done == 3
+
+
+def test_a_model_that_writes_has_no_head_and_untrained_is_the_base_model(tmp_path, one_thread):
+    lab = tiny_causal_lab(tmp_path)
+    shown = lab.study("calls", methods=["lora", "adapter"], examples=[24, "all"], seeds=2, **{**QUICK, "epochs": 2})
+    rows = shown.rows.rows
+    assert {row.method for row in rows} == {"lora", "adapter", "untrained"} and {r.status for r in rows} == {FINISHED}
+    assert len(rows) == 2 * 2 * 2 + 2
+    base = {row.test["loss"] for row in rows if row.method == "untrained"}
+    assert len(base) == 1, "a base model is the same with every seed"
+    everything = [row for row in rows if row.method == "lora" and row.asked == "all"]
+    assert len(everything) == 2 and all(row.test["loss"] < min(base) for row in everything)
+    assert lab.study("show", against="untrained").rows.rows == rows
+    lab.report(str(tmp_path / "calls.html"), study="calls")
+    assert "adapter" in (tmp_path / "calls.html").read_text(encoding="utf-8")
 
 
 def test_errors_name_the_study_they_are_about(tmp_path):

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -105,6 +106,14 @@ def test_mlflow_goes_where_it_was_told_and_counts_nothing(tmp_path):
     assert inner["MLFLOW_DISABLE_TELEMETRY"] == "true" and inner["DO_NOT_TRACK"] == "true"
     assert "MLFLOW_TRACKING_URI" not in inner and "MLFLOW_RUN_ID" not in inner
     assert inner["MLFLOW_TRACKING_TOKEN"] == "mine"  # a server may ask who is there
+
+
+def test_other_machines_are_led_to_addresses_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(choice, "find_spec", lambda name: SimpleNamespace(origin="there"))
+    monkeypatch.setenv(choice.VARIABLE, f"trackio --to {tmp_path}; mlflow --to https://example.com")
+    told = choice.told_from()
+    assert told["here"] == {choice.VARIABLE: f"trackio --to {tmp_path}; mlflow --to https://example.com"}
+    assert told["away"] == {choice.VARIABLE: "mlflow --to https://example.com"}
 
 
 def test_flags_without_a_tracker_are_refused(tmp_path):

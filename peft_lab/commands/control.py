@@ -48,5 +48,8 @@ class Control(Bench):
         if len(going) == 1:
             return going[0]
         if not going:
-            raise RunProblem("no run goes on now", "See all runs: %peft runs")
+            from peft_lab.listings.results import studies_at_work
+
+            studies = [f"Of a study: %peft study stop {name}" for name in studies_at_work(self.folder)]
+            raise RunProblem("no run goes on now", (studies or ["See all runs: %peft runs"])[0])
         raise RunProblem(f"{len(going)} runs go on: {', '.join(run.id for run in going)}", "Name one of them")

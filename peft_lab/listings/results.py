@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from peft_lab.asking import gave, named
 from peft_lab.present import style
 from peft_lab.present.table import Table
-from peft_lab.run import Run, list_runs, readable_runs
+from peft_lab.run import RUN_JSON, Run, list_runs, readable_runs
 from peft_lab.texts import cards
 from peft_lab.texts import tables as texts
 from pluggy_specs import Drawing, View
@@ -47,22 +47,40 @@ def runs(folder: Path) -> Table:
 
 
 def active(folder: Path) -> Table:
-    """Runs that go on now, and how far they are."""
+    """Runs that go on now, and how far they are; those of studies last."""
     rows: list[list[Any]] = []
-    for run in readable_runs(folder):
-        if not run.active:
-            continue
+    studies = studies_at_work(folder)
+    of_study = {run.id: name for name, going in studies.items() for run in going}
+    alone = [run for run in readable_runs(folder) if run.active]
+    for run in [*alone, *(run for going in studies.values() for run in going)]:
         state = run.progress
         steps = _steps(texts.STEP_OF, state) if state.get("steps") else texts.NONE
         left = style.seconds(state["left_seconds"]) if state.get("left_seconds") is not None else texts.NONE
         loss = style.score(state["loss"]) if state.get("loss") is not None else texts.NONE
         process = run.record["pid"]
         where = texts.THIS_NOTEBOOK if process == os.getpid() else texts.PROCESS.format(number=process)
+        if run.id in of_study:
+            where = texts.OF_STUDY.format(where=where, study=of_study[run.id])
         rows.append(
             [run.id, run.recipe.method, run.recipe.model, state.get("phase", cards.STARTING), steps, loss, left, where]
         )
-    note = texts.ACTIVE_NOTE.format(run=rows[0][0]) if rows else texts.NONE_ACTIVE
+    notes = [texts.ACTIVE_NOTE.format(run=run.id) for run in alone[:1]]
+    notes += [texts.STUDY_AT_WORK.format(study=name) for name in studies]
+    note = texts.NOTES.join(notes) or texts.NONE_ACTIVE
     return Table(texts.ACTIVE_TITLE, texts.ACTIVE_COLUMNS, rows, note=note)
+
+
+def studies_at_work(folder: Path) -> dict[str, list[Run]]:
+    """Studies that are carried out now, by name, and the runs of their cells that go on."""
+    from peft_lab.study.book import studies_in
+
+    found: dict[str, list[Run]] = {}
+    for study in studies_in(folder):
+        if study.active:
+            places = [study.folder_of(cell["address"]) for cell in study.cells if cell["address"]]
+            cells = [Run(place) for place in places if (place / RUN_JSON).is_file()]
+            found[study.name] = [run for run in cells if not run.trouble and run.active]
+    return found
 
 
 def stopped(run: Run) -> Table:

@@ -118,7 +118,7 @@ class LowRank:
             if not self._on:
                 return None
             x = given[0]
-            change = SCALE * linear(linear(x, down.to(x.dtype)), up.to(x.dtype))
+            change = linear(linear(x, down.to(x.dtype)), (SCALE * up).to(x.dtype))
             if self._where is not None:
                 change = change * self._where.reshape(*change.shape[:-1], 1)
             return output + change.to(output.dtype)

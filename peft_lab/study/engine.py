@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from peft_lab.study.claiming import claimed
 from peft_lab.study.forecast import WORTH_TRYING, Expected, Forecast, foretell, trials
 from peft_lab.study.grid import Cell, Grid, group_of
 from peft_lab.study.outcome import rate_of, row_of, rows_of, rows_of_cells, tried
+from peft_lab.study.places.machine import within
 from peft_lab.study.progress import StudyProgress
 from peft_lab.texts import studies
 from peft_lab.trackers.choice import STUDY
@@ -111,7 +111,7 @@ class Engine:
             progress.expected, progress.phase = self.expected, "training"
             progress.changed()
             try:
-                with with_host(self.host), _named(self.study.name):
+                with with_host(self.host), within({STUDY: self.study.name}):
                     self._rounds(executor)
             finally:
                 with suppress(OSError):
@@ -246,17 +246,3 @@ class Engine:
         """Whether somebody trains a cell: another study, or a person who resumed its run."""
         folder = self.study.folder_of(cell["address"])
         return is_at_work(folder) or row_of(cell, self.study, {}).status == RUNNING
-
-
-@contextmanager
-def _named(study: str) -> Iterator[None]:
-    """Inside, runs of this process and of those begun from it are told to trackers as parts of a study."""
-    before = os.environ.get(STUDY)
-    os.environ[STUDY] = study
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[STUDY]
-        else:
-            os.environ[STUDY] = before

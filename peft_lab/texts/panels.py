@@ -79,7 +79,7 @@ RESUME_TIP = "Go on exactly where the run was left"
 STOP_TIP = "End the run after the present step; what was trained is kept"
 STOP_AND_TRAIN = "Stop {run} and train"
 STOP_AND_TRAIN_TIP = "{run} ends after its present step and is kept; then this run begins"
-HOW_TO_STOP = "Pause or Stop takes effect after the present step"
+HOW_TO_STOP = "Pause, Stop: after this step"
 WAITING = "waiting for {run} to end"
 TRAINS_HERE = (
     "{reason}: so it trains in this kernel, and ends with it. "

@@ -102,6 +102,19 @@ def read(text: str) -> Choice:
     return made(tracker, given.get("to"), given.get("experiment"), artifacts=artifacts)
 
 
+def told_from() -> dict[str, dict[str, str]]:
+    """The environment in which processes that do not inherit this one tell the same trackers: those on this machine
+    (``here``), and those on others (``away``), which can reach addresses but none of our folders.
+
+    Raises:
+        PeftLabError: the environment says something that cannot be understood or done.
+    """
+    on = chosen().values()
+    study = {STUDY: os.environ[STUDY]} if STUDY in os.environ else {}
+    lists = {"here": "; ".join(map(str, on)), "away": "; ".join(str(choice) for choice in on if choice.remote)}
+    return {place: {VARIABLE: choices, **study} for place, choices in lists.items()}
+
+
 def choose(choice: Choice) -> None:
     """Tell a tracker from now on, in this process and those begun from it."""
     _keep({**chosen(), choice.tracker: choice})

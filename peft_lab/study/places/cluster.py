@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from peft_lab.errors import BadOption
 from peft_lab.study.places import texts
-from peft_lab.study.places.machine import cores
+from peft_lab.study.places.machine import cores, within
 
 LOCAL: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -31,7 +30,7 @@ def connected(address: str, processors: int) -> Iterator[Any]:
     Raises:
         BadOption: Ray is not installed, or there is no cluster.
     """
-    with _environment({} if address else LOCAL):
+    with within({} if address else LOCAL):
         try:
             import ray
         except ImportError as error:
@@ -85,17 +84,3 @@ def _loopback() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
-
-
-@contextmanager
-def _environment(settings: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

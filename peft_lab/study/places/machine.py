@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -35,3 +36,18 @@ def environment(threads: int, known: Sequence[str], place: int) -> Mapping[str, 
     if len(known) > 1:
         made[VISIBLE] = known[place % len(known)]
     return made
+
+
+@contextmanager
+def within(settings: Mapping[str, str]) -> Iterator[None]:
+    """Inside, environment variables have these values; then those from before."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -19,6 +19,7 @@ from typing import Any
 
 from peft_lab.run import LAST, RUN_JSON, WEIGHTS, Run
 from peft_lab.study.places import texts
+from peft_lab.study.places.machine import within
 from peft_lab.study.places.parcels import digest_of, pack, unpack
 from peft_lab.study.places.sending import outcome, unpacked
 from peft_lab.study.places.stopping import stopped_when
@@ -37,13 +38,14 @@ def serve(order: Mapping[str, Any]) -> dict[str, Any]:
     mark = stop_mark(scratch(order["scratch"]), order["session"])
     if mark.exists():
         return NOT_BEGUN
-    if is_home(order["home"]) and order["files"] != "copy":
+    home = is_home(order["home"])
+    if home:
         at_home(order["home"])
-        with stopped_when(mark.exists, cell):
-            return {"result": outcome(unpacked(order["work"]), cell)}
-    if is_home(order["home"]):
-        at_home(order["home"])
-    return _away(order, mark)
+    with within(order["told"]["here" if home else "away"]):
+        if home and order["files"] != "copy":
+            with stopped_when(mark.exists, cell):
+                return {"result": outcome(unpacked(order["work"]), cell)}
+        return _away(order, mark)
 
 
 def _away(order: Mapping[str, Any], mark: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from peft_lab.study.places.cluster import connected
 from peft_lab.study.places.parcels import digest_of, pack, unpack
 from peft_lab.study.places.sending import RETRIES, Cell, Elsewhere, Work, packed
 from peft_lab.study.places.things import LEFT, named_in
+from peft_lab.trackers.choice import told_from
 from pluggy_specs import failed_cell
 from pluggy_specs.errors import in_one_line
 
@@ -100,6 +101,7 @@ class _Job:
             "files": options.files,
             "scratch": options.scratch,
             "weights": options.weights,
+            "told": told_from(),
         }
         # A worker is kept for many cells, with a GPU too: torch is imported once. What is lost is begun again here.
         self.serve = ray.remote(

@@ -1,0 +1,131 @@
+"""The study of arXiv:2401.04051 once more: MRPC, CoLA, STS, minilm, six ways to adapt, 10, 30 and 100 % of the rows.
+
+python -m benchmarks paper_study                          # trains what is not there, two side by side, a thread each
+python -m benchmarks paper_study --tasks sts --show       # what is there: tables, pictures, the record
+
+The paper names tasks, methods and 30 % of the data; its base model, settings and other fractions are not known, these
+are ours. What it calls the default model is ``untrained``. Learning rates are chosen on validation with the first seed:
+for 10 and 30 % by the study itself, from a third, once and three times each method's own; for all rows, where that
+would take hours, by the sweep of the same three that ``benchmarks quality`` made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from benchmarks.common import RESULTS, ROOT, keep
+from benchmarks.quality import TASKS
+
+AMOUNTS = ("parts", "all")
+"""Of rows: 10 and 30 % with a sweep, then all."""
+SEEDS = 3
+IMAGES = ROOT / "docs" / "images"
+RUNS = ROOT / "build" / "paper_study"
+
+
+@dataclass(frozen=True)
+class Of:
+    """How a task is trained."""
+
+    epochs: int
+    rates: Mapping[str, float]
+    """Learning rates on all rows."""
+
+
+ASKED = {
+    "sts": Of(3, {"full": 1e-4, "bitfit": 3e-3, "adapter": 3e-3, "lora": 3e-3}),
+    "mrpc": Of(5, {"full": 1e-4, "bitfit": 9e-3, "adapter": 1e-3, "lora": 1e-3}),
+    "cola": Of(3, {"full": 1e-4, "bitfit": 1e-3, "adapter": 1e-3, "lora": 1e-3}),
+}
+CLAIMS = (("bitfit", "full"), ("adapter", "untrained"), ("adapter", "head"), ("lora", "full"), ("adapter", "full"))
+"""What the paper says something about: bitfit against full, adapters against the default model; and what we add."""
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks paper_study")
+    parser.add_argument("--tasks", nargs="+", choices=ASKED, default=list(ASKED))
+    parser.add_argument("--amounts", nargs="+", choices=AMOUNTS, default=list(AMOUNTS))
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--show", action="store_true", help="train nothing")
+    a = parser.parse_args(argv)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of workers: they inherit it
+    if not a.show:
+        for task in a.tasks:
+            for amount in a.amounts:
+                train(task, amount, a.seeds, a.workers)
+    for task in a.tasks:
+        show(task)
+
+
+def train(task: str, amount: str, seeds: int, workers: int) -> None:
+    """The cells of a task that are not there yet."""
+    from peft_lab.lab import Lab
+
+    of = ASKED[task]
+    swept = amount == "parts"
+    Lab(RUNS).study(
+        name=f"{task}-{amount}",
+        model="minilm",
+        data=TASKS[task].spec(),
+        methods=[name if swept else {name: {"learning_rate": rate}} for name, rate in of.rates.items()],
+        examples=["10 %", "30 %"] if swept else ["all"],
+        sweep="auto" if swept else None,
+        seeds=seeds,
+        epochs=of.epochs,
+        keep="none",
+        on="processes",
+        workers=workers,
+    )
+
+
+def show(task: str) -> None:
+    """Tables, the picture and the record of a task."""
+    from peft_lab.evidence import comparisons, smallest_enough, summarise
+    from peft_lab.lab import Lab
+    from peft_lab.listings.evidence import study_table
+    from peft_lab.run import Run
+
+    rows = found(task)
+    summary = summarise(rows)
+    sizes = [count for count, _ in summary.sizes]
+    claims = [
+        c
+        for method, against in CLAIMS
+        for size in (None, *sizes)
+        for c in comparisons(rows, against, examples=size)
+        if c.method == method
+    ]
+    print(f"{task}, {summary.metric}\n")
+    print(study_table(rows, summary, comparisons(rows)))
+    for c in claims:
+        print(f"{c.method} - {c.against}: {c.difference:+.4f}, {c.above} of {c.seeds} seeds above, {c.verdict}")
+    record = {
+        "metric": summary.metric,
+        "epochs": ASKED[task].epochs,
+        "rows": [{k: v for k, v in asdict(row).items() if k != "path"} for row in rows.rows],
+        "claims": [asdict(c) for c in claims],
+        "enough": [asdict(e) for e in smallest_enough(rows)],
+    }
+    keep(f"paper_{task}", record, RESULTS / f"paper_{task}.json")
+    runs = [Run(row.path) for row in rows.rows if row.status == "finished"]
+    (IMAGES / f"paper-{task}.png").write_bytes(Lab(RUNS).show("data-curve", *runs).png)
+
+
+def found(task: str) -> Any:
+    """Rows of both studies of a task as of one, methods without the rate that they were given."""
+    from peft_lab.rows import StudyRows
+    from peft_lab.study.book import find_study
+    from peft_lab.study.outcome import rows_of
+
+    rows = [
+        replace(row, method=row.method.partition(" ")[0])
+        for amount in AMOUNTS
+        for row in rows_of(find_study(RUNS, f"{task}-{amount}")).rows
+    ]
+    once = {(row.method, row.asked, row.seed): row for row in rows}
+    return StudyRows(task, {"methods": list(ASKED[task].rates)}, tuple(once.values()))
