@@ -3,7 +3,8 @@
 python -m benchmarks study            # the overhead: a study against the same recipes trained one after another
 python -m benchmarks study --kill 3   # kill -9 at random moments, gone on with each time, against one left alone
 
-Each side is a process of its own that has imported everything before the clock starts, on minilm and helpdesk.
+Each side is a process of its own that has imported everything before the clock starts, on minilm and helpdesk. As two
+processes meet a machine in two moods, the study's seconds are also held against those of its own trainings.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,8 @@ def overhead(rounds: int) -> dict[str, Any]:
         "cells": took["study"][0]["cells"],
         **{kind: {side: [round(one[kind], 2) for one in every] for side, every in took.items()} for kind in kinds},
         "overhead": {kind: round(found["study"] / found["runs"] - 1, 4) for kind, found in best.items()},
+        "of_which_trainings": [round(one["trainings"], 2) for one in took["study"]],
+        "overhead_over_its_own_trainings": [round(one["seconds"] / one["trainings"] - 1, 4) for one in took["study"]],
     }
 
 
@@ -88,6 +92,7 @@ def measured(side: str, folder: Path) -> dict[str, float]:
         lab._planned(asked.pop("model"), asked.pop("data"), {}, asked.pop("methods"), _plan(asked), asked), None, False
     )
     cells = engine.grid.cells()
+    trainings = _timed_trainings()
     began, spent = time.perf_counter(), time.process_time()
     if side == "study":
         lab.study(**ASKED)
@@ -99,7 +104,27 @@ def measured(side: str, folder: Path) -> dict[str, float]:
             else:
                 lab.train_recipe(Recipe.read(cell["recipe"]))
     took = {"seconds": time.perf_counter() - began, "processor_seconds": time.process_time() - spent}
-    return {"cells": len(cells), **took}
+    return {"cells": len(cells), **took, "trainings": sum(trainings)}
+
+
+def _timed_trainings() -> list[float]:
+    """Where the seconds of every training of this process will be noted, a machine's own moods being the same in it."""
+    from peft_lab.training import session, untrained
+
+    seconds: list[float] = []
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*given, **named)
+            finally:
+                seconds.append(time.perf_counter() - began)
+
+        return call
+
+    session.train, untrained.score_untrained = timed(session.train), timed(untrained.score_untrained)
+    return seconds
 
 
 def _plan(asked: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +144,7 @@ def killed(times: int, seed: int) -> dict[str, Any]:
         began = time.perf_counter()
         through(alone)
         whole = time.perf_counter() - began
-        moments = []
+        moments: list[float] = []
         while len(moments) < times:
             moment = draw.uniform(0.15, 0.6) * whole
             if through(other, moment):

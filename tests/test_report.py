@@ -15,6 +15,7 @@ import pytest
 from made_study import LABELS, made_study, write_run
 
 from peft_lab.errors import BadOption, RunProblem
+from peft_lab.evidence import comparisons
 from peft_lab.host import Host
 from peft_lab.present.style import contrast
 from peft_lab.reporting import gathering, report, texts_en, texts_ja
@@ -276,6 +277,30 @@ def test_a_clear_winner(tmp_path, host):
     assert "ahead of all 2 other methods by more than chance explains" in said(made)
     assert "Compared with output layer only (head), lora gains" in said(made)
     assert recommended(made) == "lora"
+
+
+def test_one_other_method_is_named(tmp_path, host):
+    made = material(tmp_path, host, methods=("lora", "bitfit"), sizes=(1000,), seeds=6, noise=0.002)
+    assert "It is ahead of bitfit by more than chance explains" in said(made)
+
+
+def test_a_lead_at_the_largest_size_alone_is_not_called_shown(tmp_path, host):
+    """The page and the study's own table must not give two answers."""
+    rows = made_study(tmp_path, methods=("lora", "bitfit"), sizes=(100, 1000), seeds=3, noise=0.0).rows
+    scores = {("lora", 100): (0.50, 0.50, 0.50), ("bitfit", 100): (0.46, 0.56, 0.53)}
+    scores |= {("lora", 1000): (0.80, 0.81, 0.82), ("bitfit", 1000): (0.77, 0.78, 0.7905)}
+    rows = tuple(
+        replace(row, test={**row.test, "accuracy": scores.get((row.method, row.examples), (0.3,) * 3)[row.seed]})
+        for row in rows
+    )
+    study = StudyRows("pilot", {"methods": ["lora", "bitfit"]}, rows)
+    assert [c.verdict for c in comparisons(study, examples=1000)] == ["worse"]
+    assert [c.verdict for c in comparisons(study)] == ["no difference shown"]
+    made = gathering.of_study(study, host)
+    assert said(made).startswith("No difference is shown: lora has the highest accuracy")
+    assert "a lead over bitfit that chance hardly explains where it counts most (1,000 training texts" in said(made)
+    assert "no reason in these figures" not in said(made) and recommended(made) == "lora"
+    assert "偶然では説明しにくい" in said(made, "ja")
 
 
 def test_no_difference_is_an_answer_and_the_cheapest_is_named(tmp_path, host):

@@ -58,7 +58,10 @@ def spread(answers: Sequence[np.ndarray]) -> Spread | None:
 
 
 def siblings(run: Any, others: Iterable[Any]) -> list[Any]:
-    """Finished runs that differ from a run in nothing but the seed, with at most one for each seed."""
+    """Finished runs that differ from a run in nothing but the seed, with at most one for each seed.
+
+    In a study a seed also draws the rows that are trained on: another draw of as many belongs to another seed.
+    """
     own = _but_the_seed(run)
     found: dict[int, Any] = {}
     for other in others:
@@ -71,5 +74,6 @@ def siblings(run: Any, others: Iterable[Any]) -> list[Any]:
 
 def _but_the_seed(run: Any) -> str:
     prints = run.record.get("fingerprints", {})
-    same = [prints.get("data"), prints.get("model"), run.recipe.model_dump(mode="json", exclude={"seed"})]
+    recipe = run.recipe.model_dump(mode="json", exclude={"seed": True, "data": {"subset_seed"}})
+    same = [prints.get("data"), prints.get("model"), recipe]
     return json.dumps(same, sort_keys=True)

@@ -77,7 +77,7 @@ def comparisons_table(summary: Summary, comparisons: Sequence[Comparison]) -> Ta
     title = texts.COMPARED.format(
         name=summary.name, split=summary.split, metric=words(summary.metric), against=shorten(against, LONGEST_NAME)
     )
-    return Table(title, texts.COMPARED_COLUMNS, rows, note if comparisons else "")
+    return Table(title, texts.COMPARED_COLUMNS, rows, note if most > 1 else "")
 
 
 def two_runs_table(a: str, b: str, found: McNemar) -> Table:

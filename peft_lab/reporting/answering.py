@@ -35,7 +35,8 @@ def tied(material: Material) -> list[str]:
     """The best method and those that cannot be told from it, the best first; nothing where nothing was tested."""
     if not material.contrasts:
         return []
-    return [material.contrasts[0].against, *(c.method for c in material.contrasts if c.verdict == NOT_SHOWN)]
+    equal = [c.method for c in material.contrasts if c.verdict == NOT_SHOWN and not c.here_only]
+    return [material.contrasts[0].against, *equal]
 
 
 def recommended(material: Material) -> str:
@@ -104,11 +105,17 @@ def _tested(material: Material, cells: Sequence[Cell], say: Language) -> Iterato
     if equal:
         others = say.listed(named([c.method for c in equal], say))
         yield say("answer.tie", **places, others=others)
+        if only := [c.method for c in equal if c.here_only]:
+            yield say("answer.here", where=places["where"], others=say.listed(named(only, say)))
         least = recommended(material)
-        if least and least != best.method:
+        if len(only) == len(equal):
+            pass  # none costs less and is as good here
+        elif least and least != best.method:
             yield say("answer.tie.take", method=name_of(least, say), cost=_cost(material, least, say))
         else:
             yield say("answer.tie.keep", method=name_of(best.method, say))
+    elif len(worse) == 1:
+        yield say("answer.clear.one", **places, other=name_of(worse[0].method, say))
     else:
         yield say("answer.clear", **places, count=say.number(len(worse)))
     closest = equal[0] if equal else worse[0] if worse else None

@@ -175,15 +175,22 @@ def _summary(rows: StudyRows) -> Summary | None:
 
 
 def _contrasts(rows: StudyRows, material: Material) -> tuple[tuple[Contrast, ...], tuple[Contrast, ...]]:
-    """Methods against the best one where the answer is decided, and the best one against baselines."""
+    """Methods against the best one where the answer is decided, and the best one against baselines.
+
+    A difference counts as shown where it is shown there and over all numbers of rows and budgets, as in the study's own
+    table: of few seeds in one place a t-test alone would decide.
+    """
     from peft_lab.evidence import comparisons
 
     examples, budget = material.place
-    found = tuple(
-        _contrast(c)
-        for c in comparisons(rows, examples=examples, budget=budget)
-        if c.seeds > 1 and math.isfinite(c.difference)
-    )
+    here = [
+        c for c in comparisons(rows, examples=examples, budget=budget) if c.seeds > 1 and math.isfinite(c.difference)
+    ]
+    everywhere = comparisons(rows)
+    if here and everywhere and everywhere[0].against != here[0].against:
+        everywhere = comparisons(rows, here[0].against)
+    verdicts = {c.method: c.verdict for c in everywhere}
+    found = tuple(_contrast(c, verdicts.get(c.method, c.verdict)) for c in here)
     best = found[0].against if found else next((cell.method for cell in material.contenders()), "")
     summary = material.summary
     baselines = [name for name in (summary.baselines if summary else ()) if name != best]
@@ -197,10 +204,13 @@ def _contrasts(rows: StudyRows, material: Material) -> tuple[tuple[Contrast, ...
     return found, tuple(over)
 
 
-def _contrast(found: Comparison) -> Contrast:
-    verdict = {"better": BETTER, "worse": WORSE}.get(found.verdict, NOT_SHOWN)
+def _contrast(found: Comparison, everywhere: str | None = None) -> Contrast:
+    here_only = found.differs and everywhere not in (None, found.verdict)
+    verdict = NOT_SHOWN if here_only else {"better": BETTER, "worse": WORSE}.get(found.verdict, NOT_SHOWN)
     low, high = found.t_low, found.t_high
-    return Contrast(found.method, found.against, found.difference, low, high, found.corrected_p, verdict, found.seeds)
+    return Contrast(
+        found.method, found.against, found.difference, low, high, found.corrected_p, verdict, found.seeds, here_only
+    )
 
 
 def _enough(rows: StudyRows, material: Material) -> tuple[str, int] | None:

@@ -31,6 +31,8 @@ class Contrast:
     verdict: str
     """Of the method: ``better``, ``worse`` or ``no difference shown``."""
     seeds: int
+    here_only: bool = False
+    """A difference is shown where the answer is decided, but not over all numbers of rows and budgets."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from peft_lab.errors import BadOption, RunProblem
 from peft_lab.files import from_here, replacing
 from peft_lab.present.style import bytes_
 from peft_lab.present.table import Table
-from peft_lab.reporting.answering import answer
+from peft_lab.reporting.answering import answer, recommended
 from peft_lab.reporting.language import language
 from peft_lab.reporting.material import Material
 
@@ -47,9 +47,17 @@ def written(place: Path, page: str, material: Material, code: str) -> Table:
         raise RunProblem(f"{place.name} cannot be written: {said}", "Name a file in another folder") from error
     sentences = answer(material, language(code))
     rows = [["about", material.rows.name], ["answer", sentences[0]], ["size", bytes_(len(page.encode()))]]
-    rows += [["not judged", "Risks are missing: %peft judge RUN, then write it again"]] if not material.risks else []
+    if not material.risks:
+        rows.append(["not judged", f"Risks are missing: %peft judge {_to_judge(material)}, then write it again"])
     note = "One file that needs nothing but itself: open it, send it, print it."
     return Table(f"written: {from_here(place.absolute())}", ("", ""), rows, note=note)
+
+
+def _to_judge(material: Material) -> str:
+    """The run of the method to go on with, trained on the most rows."""
+    method = recommended(material)
+    known = [row for row in material.finished if row.method == method and row.path in material.names]
+    return material.names[max(known, key=lambda row: row.examples).path] if known else "RUN"
 
 
 def _begin(place: Path) -> str:

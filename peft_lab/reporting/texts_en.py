@@ -57,6 +57,8 @@ TEXTS = {
     "answer.untested": "{method} reached the highest {metric}, {score}, but whether it is really better was not shown (repetitions: {seeds}).",
     "answer.untested.why": "Training the same method again gives a somewhat other score each time. Without repetitions that are compared in pairs, a lead can be luck.",
     "answer.clear": "{method} did best: {metric} {score} with {where}. It is ahead of all {count} other methods by more than chance explains.",
+    "answer.clear.one": "{method} did best: {metric} {score} with {where}. It is ahead of {other} by more than chance explains.",
+    "answer.here": "There is a lead over {others} that chance hardly explains where it counts most ({where}), but over all that was compared none is shown: more repetitions would tell.",
     "answer.tie": "No difference is shown: {method} has the highest {metric}, {score}, but cannot be told apart from {others} ({where}).",
     "answer.tie.take": "Of these, {method} costs least ({cost}), so there is no reason in these figures to take another.",
     "answer.tie.keep": "Of these, {method} also costs least, so there is no reason in these figures to take another.",

@@ -57,6 +57,8 @@ TEXTS = {
     "answer.untested": "{metric}が最も高かったのは{method}（{score}）ですが、本当に優れているかどうかは確認できていません（繰り返し{seeds}回）。",
     "answer.untested.why": "同じ方式でも、学習をやり直すたびに値は多少変わります。繰り返しどうしを対にして比べない限り、わずかな差は偶然の可能性があります。",
     "answer.clear": "最も優れていたのは{method}で、{metric}は{score}でした（{where}）。ほかの{count}方式をすべて上回っており、その差は偶然では説明できません。",
+    "answer.clear.one": "最も優れていたのは{method}で、{metric}は{score}でした（{where}）。{other}を上回っており、その差は偶然では説明できません。",
+    "answer.here": "最も重要な条件（{where}）では{others}との間に偶然では説明しにくい差がありますが、比較したすべての条件を通しては確認できませんでした。繰り返しを増やせば分かります。",
     "answer.tie": "{metric}が最も高かったのは{method}（{score}）ですが、{others}との差は確認できませんでした（{where}）。",
     "answer.tie.take": "このなかで最も負担が小さいのは{method}です（{cost}）。今回の数値からは、ほかの方式を選ぶ理由はありません。",
     "answer.tie.keep": "このなかで最も負担が小さいのも{method}です。今回の数値からは、ほかの方式を選ぶ理由はありません。",

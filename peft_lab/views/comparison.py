@@ -33,6 +33,7 @@ AXES = {
     "memory": _Axis(bytes_, lambda c: c["peak_memory"]),
 }
 MOST_LABELS, MOST_NAMED = 12, 6
+DECADE = 10
 MOST_BESIDE = 8
 """Points with their names beside them; of more, names stand at the right with their markers, the best on top."""
 
@@ -79,11 +80,16 @@ class Comparison(View):
             cost,
             name,
         )
+
+        def shown(value: float, _: object) -> str:
+            return re.sub(r"\.?0+ ", " ", t) if "." in (t := axis.show(value)) else t
+
         if against == "trainable":
             axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(
-            lambda value, _: re.sub(r"\.?0+ ", " ", t) if "." in (t := axis.show(value)) else t
-        )
+            costs = [cost for group in every for cost in group.costs]
+            near = max(costs) < DECADE * min(costs)  # no power of ten may be in sight
+            axes.xaxis.set_minor_formatter(shown if near else lambda value, _: "")
+        axes.xaxis.set_major_formatter(shown)
         line = axes.plot([g.cost for g in front], [g.quality for g in front], color=PALETTE["grey"], zorder=1)
         line[0].set_label(texts.COMPARISON_FRONT)
         same = len(every[0].ids) if len({len(group.ids) for group in every}) == 1 else 0
