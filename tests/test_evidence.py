@@ -271,6 +271,7 @@ def test_baselines_are_compared_when_named() -> None:
     assert [c.method for c in comparisons(rows)] == ["full"]
     assert {c.method for c in comparisons(rows, "head")} == {"lora", "full"}
     assert all(c.verdict == "better" and c.blocks == 10 for c in comparisons(rows, "untrained"))
+    assert [c.blocks for c in comparisons(rows, "untrained", examples=100)] == [5] * 2, "it has no rows of its own"
     assert summarise(rows).baselines == ("untrained", "head") and len(summarise(rows).sizes) == 2
     assert {one.method for one in smallest_enough(rows)} == {"lora", "full", "head"}
     asked = StudyRows("pilot", {"methods": ["lora", "full", "head"]}, rows.rows)

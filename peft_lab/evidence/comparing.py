@@ -94,7 +94,8 @@ def comparisons(
     scores: dict[str, dict[tuple[int, float | None, int], float]] = {}
     failed: dict[str, int] = {}
     for row in rows.rows:
-        if (examples is not None and row.examples != examples) or (budget != "all" and row.budget != budget):
+        elsewhere = (examples is not None and row.examples != examples) or (budget != "all" and row.budget != budget)
+        if elsewhere and not row.method == against == UNTRAINED:  # which has no rows, and counts everywhere
             continue
         scores.setdefault(row.method, {})
         failed[row.method] = failed.get(row.method, 0) + (row.status == FAILED)

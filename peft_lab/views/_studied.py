@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from peft_lab.present.style import LINES, PALETTE, seconds, shorten
@@ -140,8 +141,11 @@ def without_result(members: Sequence[Seen], names: Mapping[str, str], place: Cal
 
 
 def data_of(runs: Sequence[RunView]) -> str:
-    """The names of all data of these runs."""
-    said, *others = sorted({shorten(run.recipe.data.source, 24) for run in runs}) or [""]
+    """The names of all data of these runs, of files without folders: these say more of a machine than of the data."""
+    sources = {run.recipe.data.source for run in runs}
+    names = {source: Path(source).name if Path(source).is_absolute() else source for source in sources}
+    clear = len(set(names.values())) == len(sources)
+    said, *others = sorted({shorten(names[source] if clear else source, 24) for source in sources}) or [""]
     for other in others:
         said = texts.DATA_AND.format(one=said, other=other)
     return said
