@@ -18,6 +18,7 @@ from peft_lab.lab import Lab
 from peft_lab.testing import tiny_lab, tiny_rows
 from peft_lab.testing.tiny import tiny_model
 from peft_lab.trackers import choice, facts, relays
+from peft_lab.trackers.into_mlflow import made_by_one
 from peft_lab.trackers.relay import Relay
 from peft_lab.trackers.writer import environment
 
@@ -38,7 +39,8 @@ def nothing_on(monkeypatch):
 def client_of(folder: Path):
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}", registry_uri=str(folder))
+    with made_by_one(choice.made("mlflow", str(folder))):
+        return MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}", registry_uri=str(folder))
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------

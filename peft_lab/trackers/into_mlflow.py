@@ -6,13 +6,13 @@ import math
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from peft_lab.trackers.choice import Choice
 
-DATABASE, FILES = "mlflow.db", "artifacts"
+DATABASE, FILES, LOCK = "mlflow.db", "artifacts", ".lock"
 NAME = re.compile(r"[^\w\-. :/]")
 LONGEST, LONGEST_TAG, MOST_PARAMS, MOST_METRICS, MOST_TAGS = 500, 4000, 100, 1000, 100
 """What every version of MLflow takes, of a value and in one go."""
@@ -27,9 +27,10 @@ class IntoMlflow:
         from mlflow.tracking import MlflowClient
 
         uri, self._artifacts = place_of(choice)
-        # Nothing is registered; named all the same, as not every installation can do so in a database.
-        self._client = MlflowClient(tracking_uri=uri, registry_uri=choice.to)
-        self._experiment = self._found(choice.experiment)
+        with made_by_one(choice):
+            # Nothing is registered; named all the same, as not every installation can do so in a database.
+            self._client = MlflowClient(tracking_uri=uri, registry_uri=choice.to)
+            self._experiment = self._found(choice.experiment)
         self._open: dict[str, str] = {}
 
     def start(self, run: Mapping[str, Any]) -> None:
@@ -113,3 +114,14 @@ def _parts(items: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def made_by_one(choice: Choice) -> AbstractContextManager[Any]:
+    """Two processes that make a new database at one time spoil it for each other: the second one waits."""
+    from filelock import FileLock
+
+    if "://" in choice.to or choice.remote:
+        return nullcontext()
+    folder = Path(choice.to)
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / LOCK)
