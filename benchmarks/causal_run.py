@@ -10,11 +10,9 @@ import argparse
 import itertools
 import json
 import math
-import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from peft_lab.data_spec import DataSpec
 from peft_lab.lab import Lab
 from peft_lab.run import Run
 from peft_lab.sources.models import find_model
+from peft_lab.study.places.machine import within
 from peft_lab.training.batches import Batcher, grouped_by_length
 from peft_lab.training.journal import Journal, claim
 from peft_lab.training.loop import Plan, fit, schedule
@@ -233,17 +232,9 @@ def whole_training(ready: Prepared, a: argparse.Namespace) -> dict[str, int]:
     return {"steps": steps, "computed": sum(len(b) * int(job.train.lengths[b].max()) for b in batches)}
 
 
-@contextmanager
-def nothing_found_before(folder: str) -> Iterator[None]:
+def nothing_found_before(folder: str) -> AbstractContextManager[None]:
     """Roles are found although they were found before: what is kept on this machine is out of sight."""
-    before = os.environ.get("PEFT_LAB_CACHE")
-    os.environ["PEFT_LAB_CACHE"] = str(Path(folder) / "cache")
-    try:
-        yield
-    finally:
-        os.environ.pop("PEFT_LAB_CACHE")
-        if before is not None:
-            os.environ["PEFT_LAB_CACHE"] = before
+    return within({"PEFT_LAB_CACHE": str(Path(folder) / "cache")})
 
 
 def parser() -> argparse.ArgumentParser:

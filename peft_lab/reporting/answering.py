@@ -107,13 +107,8 @@ def _tested(material: Material, cells: Sequence[Cell], say: Language) -> Iterato
         yield say("answer.tie", **places, others=others)
         if only := [c.method for c in equal if c.here_only]:
             yield say("answer.here", where=places["where"], others=say.listed(named(only, say)))
-        least = recommended(material)
-        if len(only) == len(equal):
-            pass  # none costs less and is as good here
-        elif least and least != best.method:
-            yield say("answer.tie.take", method=name_of(least, say), cost=_cost(material, least, say))
-        else:
-            yield say("answer.tie.keep", method=name_of(best.method, say))
+        if len(tied(material)) > 1:
+            yield _cheapest(material, best, say)
     elif len(worse) == 1:
         yield say("answer.clear.one", **places, other=name_of(worse[0].method, say))
     else:
@@ -131,6 +126,14 @@ def _tested(material: Material, cells: Sequence[Cell], say: Language) -> Iterato
         )
     if equal and worse:
         yield say("answer.worse", methods=say.listed(named([c.method for c in worse], say)))
+
+
+def _cheapest(material: Material, best: Cell, say: Language) -> str:
+    """Of methods that cannot be told apart, the one to take."""
+    least = recommended(material)
+    if least and least != best.method:
+        return say("answer.tie.take", method=name_of(least, say), cost=_cost(material, least, say))
+    return say("answer.tie.keep", method=name_of(best.method, say))
 
 
 def _over_baselines(material: Material, say: Language) -> Iterator[str]:
