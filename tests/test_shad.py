@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections import Counter
 
@@ -242,6 +243,16 @@ def test_nothing_tuned_means_no_difference_and_all_boilerplate():
     found = find_differences(Context(taught(), rows(40, 1)), settings(Effort(0, 1e-3, 8, 8, 1.0)))
     assert not found.ld.any()
     assert not found.roles.any()
+
+
+def test_a_difference_within_the_rounding_of_logits_is_none():
+    light = settings(Effort(steps=4, rate=1e-3, rank=8, batch=8, upper=1.0, targets="all-linear"), by="token")
+    fine = find_differences(Context(taught(), rows(40, 1)), light)
+    assert 0 < np.abs(fine.ld).min() < 2**-8
+    coarse = find_differences(Context(copy.deepcopy(taught()).to(torch.bfloat16), rows(40, 1)), light)
+    assert (coarse.ld == 0).any() and coarse.ld.any()
+    assert not ((coarse.ld != 0) & (np.abs(coarse.ld) <= 2**-8)).any()
+    assert not coarse.roles[coarse.ld == 0].any()
 
 
 def test_losses_are_those_of_the_task():

@@ -2,8 +2,10 @@
 
 A model tuned lightly on prompts with the answers of other prompts learns what does not depend on the prompt: the loss
 of boilerplate falls and that of reasoning rises. The difference of the losses, after less before, on the pairs as they
-were, is a token's LD; up to 0 it is boilerplate. By word (ours, not the paper's) the token of a word whose loss rises
-most tells for all of it: once ``Kyo`` is there ``to`` follows, whatever the prompt says.
+were, is a token's LD; up to 0 it is boilerplate. Two things are ours, not the paper's. A difference that is less than
+the number format of the logits rounds 1 by (0.004 in bf16) counts as 0: of a token that both models are sure of, chance
+would decide otherwise. And by word the token of a word whose loss rises most tells for all of it: once ``Kyo`` is there
+``to`` follows, whatever the prompt says.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from pluggy_specs import MethodContext, Table
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 4
+FORMAT = 5
 """Of what is kept; higher when a change of this code makes other roles."""
 CLEAR = 0.05
 """A difference of losses below this is near to chance: the token's probability changes by less than 5 %."""
@@ -120,7 +122,7 @@ def differences_of(
                 before, after = tuned.losses(part, {name: torch.from_numpy(values) for name, values in change.items()})
                 told.append(_Told(part, before, after))
     before, after = _in_order(found, told, ("before", "after"))
-    return found, _judge(context, settings, found)(after - before)
+    return found, _judge(context, settings, found, tuned)(after - before)
 
 
 @dataclass
@@ -158,21 +160,27 @@ def _found(context: MethodContext, model: torch.nn.Module, rows: list[Row], sett
     with tuner(model, context.task, _pad(context), settings.effort, settings.seed) as tuned:
         told = [_told(tuned, part, draw, longest, settings.rows) for part in parts]
         before, after = _in_order(rows, told, ("before", "after"))
-        ld = _judge(context, settings, rows)(after - before)
+        ld = _judge(context, settings, rows, tuned)(after - before)
         summary = _summary(rows, told, ld, before, settings, tuned, model) | {"first": list(kinds.first)}
         if settings.control:
-            summary |= _control(context, settings, [_tried(tuned, one, longest) for one in told])
+            summary |= _control(context, settings, tuned, [_tried(tuned, one, longest) for one in told])
     arrays = {f"{at}/{name}": values.numpy() for at, one in enumerate(told) for name, values in one.change.items()}
     ends = np.cumsum([len(row.answer) for row in rows])
     return Differences(ends, ld, before, arrays, summary, rows=rows)
 
 
-def _judge(context: MethodContext, settings: Settings, rows: Sequence[Row]) -> Callable[[np.ndarray], np.ndarray]:
+def _judge(
+    context: MethodContext, settings: Settings, rows: Sequence[Row], tuned: Tuner
+) -> Callable[[np.ndarray], np.ndarray]:
     """Gives differences of some rows to what has one: each token keeps its own, or has the largest of its word."""
+
+    def told(ld: np.ndarray) -> np.ndarray:
+        return np.where(np.abs(ld) <= tuned.passes.rounding, np.float32(0), ld)
+
     if settings.by == "token":
-        return lambda ld: ld
+        return told
     words = words_in(context.tokenizer, rows)
-    return lambda ld: largest_of_word(ld, words)
+    return lambda ld: largest_of_word(told(ld), words)
 
 
 def _told(tuned: Tuner, rows: list[Row], draw: np.random.Generator, longest: int, wanted: int | None) -> _Told:
@@ -196,7 +204,7 @@ def _tried(tuned: Tuner, told: _Told, longest: int) -> _Told:
     return _Told(tried, before, after, control, second)
 
 
-def _control(context: MethodContext, settings: Settings, told: Sequence[_Told]) -> dict[str, Any]:
+def _control(context: MethodContext, settings: Settings, tuned: Tuner, told: Sequence[_Told]) -> dict[str, Any]:
     """What two more tunings beside the one that counts say of the same rows.
 
     Unshuffled pairs: if the roles mean anything, the loss of reasoning rises less with them, as the prompt goes on to
@@ -204,7 +212,7 @@ def _control(context: MethodContext, settings: Settings, told: Sequence[_Told]) 
     """
     names = ("after", "unshuffled", "anew")
     rows = [row for one in told for row in one.rows]
-    judged = _judge(context, settings, rows)
+    judged = _judge(context, settings, rows, tuned)
     ld, control, second = (judged(np.concatenate([getattr(one, name) - one.before for one in told])) for name in names)
     reason = ld > 0
     same, clear = reason == (second > 0), np.abs(ld) > CLEAR

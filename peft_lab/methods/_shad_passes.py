@@ -53,6 +53,9 @@ class Passes:
         self.last_only = {"logits_to_keep": 1} if "logits_to_keep" in named else {}
         self.goes_on: bool | None = None
         """Whether the model can go on from kept keys and values; None before it was tried."""
+        self.rounding = 0.0
+        """By how much the number format of logits rounds 1: smaller differences of losses are chance, whatever they are
+        of. Known when something was read."""
         self.at_once = self.skips = bool(adapter.below)
         """Whether answers can be read with what stands before them and be forgotten again; whether layers below the
         change can be left out once it is known what they give."""
@@ -240,7 +243,8 @@ class Passes:
 
         with torch.no_grad():
             try:
-                whole = self.losses(Group(rows), changed=False)
+                with self._format_noted():
+                    whole = self.losses(Group(rows), changed=False)
             except CANNOT:
                 return False
             for way in WAYS if self.adapter.below else WAYS[-1:]:
@@ -248,6 +252,22 @@ class Passes:
                 if self._same(rows, whole):
                     return True
         return False
+
+    @contextmanager
+    def _format_noted(self) -> Iterator[None]:
+        """Inside, it is noted how logits are rounded."""
+        import torch
+
+        def note(module: torch.nn.Module, given: tuple[Any, ...], logits: torch.Tensor) -> None:
+            self.rounding = torch.finfo(logits.dtype).eps / 2
+
+        table = getattr(self.model, "get_output_embeddings", lambda: None)()
+        handle = None if table is None else table.register_forward_hook(note)
+        try:
+            yield
+        finally:
+            if handle is not None:
+                handle.remove()
 
     def _same(self, rows: Sequence[Row], whole: torch.Tensor) -> bool:
         """Whether rows have these losses, the first time and when what was noted of them is used."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from peft_lab.methods._shad_adapter import LowRank
+from peft_lab.methods._shad_attention import shared_keys
 from peft_lab.methods._shad_groups import Group, before_answer, cheapest, grouped
 from peft_lab.methods._shad_passes import Passes
 from peft_lab.methods._shad_rows import Row
@@ -119,7 +120,8 @@ def tuner(model: torch.nn.Module, task: Task, pad: int, effort: Effort, seed: in
     """A tuner whose hooks are gone when the block ends."""
     made = Tuner(model, task, pad, effort, seed)
     try:
-        yield made
+        with shared_keys(model):
+            yield made
     finally:
         made.adapter.remove()
 
