@@ -310,6 +310,25 @@ def test_a_cache_that_gives_nothing_back_is_read_for_prompts_alone(monkeypatch):
     np.testing.assert_allclose(found.ld, again.ld, atol=5e-4)
 
 
+def test_what_was_read_of_rows_is_not_kept_longer_than_needed(monkeypatch):
+    held, groups = [], []
+
+    def watched(group):
+        group = read(group)
+        groups.append(group)
+        held.append(sum(one.kept is not None for one in groups))
+        return group
+
+    context = Context(taught(), rows(60, 1))
+    with tuner(context.model, context.task, PAD, EFFORT, 0) as tuned:
+        read = tuned.passes.read
+        change = tuned.tune(context.train[:8], np.random.default_rng(0))
+        monkeypatch.setattr(_shad_groups, "ROWS", 8)
+        monkeypatch.setattr(tuned.passes, "read", watched)
+        tuned.losses(context.train, change)
+    assert len(groups) > 4 and max(held) == 1 and groups[-1].kept is None
+
+
 def test_a_model_that_cannot_go_on_is_tuned_all_the_same(monkeypatch):
     few = settings(Effort(steps=3, rate=1e-2, rank=8, batch=8, upper=1.0, targets="all-linear"))
     found = find_differences(Context(taught(), rows(60, 1)), few)

@@ -98,6 +98,7 @@ class Tuner:
                     for row, part in zip(group.rows, np.split(flat, np.cumsum(group.sizes)[:-1]), strict=True):
                         alone = len(row.answer) - len(part)  # a first token that nothing tells
                         found[at][row.number] = np.concatenate([np.zeros(alone, np.float32), part])
+                group.kept = group.below = None  # keys and values of all rows would fill the memory
         return [np.concatenate([part[row.number] for row in rows]) for part in found]
 
     def _groups(self, rows: Sequence[Row]) -> Iterator[Group]:
