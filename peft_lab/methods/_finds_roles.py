@@ -37,9 +37,9 @@ class RoleOptions(Options):
     shad_rows: int | None = Field(
         None, ge=2, description="rows of each kind of answers that change places; 1 % and at least 48 when not given"
     )
-    shad_steps: int = Field(24, ge=0, description="steps of tuning on them")
+    shad_steps: int = Field(18, ge=0, description="steps of tuning on them")
     shad_batch: int = Field(8, ge=1, description="rows in one of these steps")
-    shad_rate: float = Field(1.5e-3, gt=0, description="learning rate of these steps, falling to zero")
+    shad_rate: float = Field(2e-3, gt=0, description="learning rate of these steps, falling to zero")
     shad_rank: int = Field(8, ge=1, description="rank of the change that is tuned and dropped again")
     shad_by: Literal["word", "token"] = Field(
         "word", description="what has one role: a word, told by the token of it that rises most, or each token"
