@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.common import RESULTS, ROOT, keep
 from benchmarks.quality import TASKS
 from peft_lab.errors import RunProblem
-from peft_lab.rows import FINISHED, HEAD, Row, StudyRows
+from peft_lab.rows import FINISHED, HEAD, UNTRAINED, Row, StudyRows
 from peft_lab.run import Run
 
 AMOUNTS = ("parts", "all")
@@ -109,6 +109,7 @@ def show(task: str, amounts: Sequence[str]) -> None:
         c
         for method, against in CLAIMS
         for size in (None, *sizes)
+        if {method, against} <= {row.method for row in rows.rows if size in (None, row.examples)} | {UNTRAINED}
         for c in comparisons(rows, against, examples=size)
         if c.method == method
     ]
