@@ -1,7 +1,7 @@
 """Whether SHAD finds the roles that are true, what a control says, and what it costs, with smollm2.
 
 python -m benchmarks roles                        # the packaged generator, three seeds
-python -m benchmarks roles --data toolcalls ../shared/data/toolcalls_train.json --seeds 3 --upper 0.5 --steps 36 --rate 1e-3
+python -m benchmarks roles --data toolcalls ../shared/data/toolcalls_train.json --steps 36 --rate 1e-3
 
 Truth of the generator is known for every character. Of tool calls in other data it is the frame of the JSON: braces,
 quotes, commas, ``name``, ``arguments`` and keys that most calls have; all else is content.
