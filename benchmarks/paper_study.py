@@ -8,8 +8,8 @@ are ours. What it calls the default model is ``untrained``. Learning rates are c
 for 10 and 30 % by the study itself, from a third, once and three times each method's own; for all rows, where that
 would take hours, by the sweep of the same three that ``benchmarks quality`` made.
 
-Where a study with all rows is not there, its rows are those of that sweep itself: the same data, test rows, epochs and
-seeds, on a GPU.
+Cells with all rows that the study has not are those of that sweep itself: the same data, test rows, epochs and seeds,
+on a GPU.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from types import SimpleNamespace
 from typing import Any
@@ -60,6 +61,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks paper_study")
     parser.add_argument("--tasks", nargs="+", choices=ASKED, default=list(ASKED))
     parser.add_argument("--amounts", nargs="+", choices=AMOUNTS, default=list(AMOUNTS))
+    parser.add_argument("--methods", nargs="+", help="of those, or head; all when not given")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--show", action="store_true", help="train nothing")
@@ -68,22 +70,23 @@ def main(argv: list[str]) -> None:
     if not a.show:
         for task in a.tasks:
             for amount in a.amounts:
-                train(task, amount, a.seeds, a.workers)
+                train(task, amount, a.methods, a.seeds, a.workers)
     for task in a.tasks:
         show(task, a.amounts)
 
 
-def train(task: str, amount: str, seeds: int, workers: int) -> None:
+def train(task: str, amount: str, methods: Sequence[str] | None, seeds: int, workers: int) -> None:
     """The cells of a task that are not there yet."""
     from peft_lab.lab import Lab
 
     of = ASKED[task]
     swept = amount == "parts"
+    rates = {name: of.rates.get(name) for name in methods or of.rates}
     Lab(RUNS).study(
         name=f"{task}-{amount}",
         model="minilm",
         data=TASKS[task].spec(),
-        methods=[name if swept else {name: {"learning_rate": rate}} for name, rate in of.rates.items()],
+        methods=[name if swept or rate is None else {name: {"learning_rate": rate}} for name, rate in rates.items()],
         examples=["10 %", "30 %"] if swept else ["all"],
         sweep="auto" if swept else None,
         seeds=seeds,
@@ -136,12 +139,14 @@ def found(task: str, amounts: Sequence[str]) -> StudyRows:
 
     rows: list[Row] = []
     for amount in amounts:
-        try:
-            here = rows_of(find_study(RUNS, f"{task}-{amount}")).rows
-        except RunProblem:
-            here = swept(task) if amount == "all" else ()
+        here = list(swept(task)) if amount == "all" else []
+        with suppress(RunProblem):  # it was never begun
+            here += rows_of(find_study(RUNS, f"{task}-{amount}")).rows
         rows += [replace(row, method=row.method.partition(" ")[0]) for row in here]
-    rows.sort(key=lambda row: row.status == FINISHED)  # of the baseline that both have, the one that is there
+    rows.sort(key=lambda row: row.status == FINISHED)  # of two, the one that is there, of the study if both are
+    # The sweep kept a tenth for validation, the study a few rows less: one size, told as the larger one.
+    every = max((row.examples for row in rows if row.asked == "all"), default=0)
+    rows = [replace(row, examples=every) if row.asked == "all" else row for row in rows]
     once = {(row.method, row.asked, row.seed): row for row in rows}
     return StudyRows(task, {"methods": list(ASKED[task].rates)}, tuple(once.values()))
 
