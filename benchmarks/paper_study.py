@@ -24,7 +24,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.common import RESULTS, ROOT, keep
-from benchmarks.quality import TASKS
+from benchmarks.quality import TASKS, chosen_rate
 from peft_lab.errors import RunProblem
 from peft_lab.rows import FINISHED, HEAD, UNTRAINED, Row, StudyRows
 from peft_lab.run import Run
@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
             for amount in a.amounts:
                 train(task, amount, a.methods, a.seeds, a.workers)
     for task in a.tasks:
-        show(task, a.amounts)
+        show(task)
 
 
 def train(task: str, amount: str, methods: Sequence[str] | None, seeds: int, workers: int) -> None:
@@ -98,14 +98,14 @@ def train(task: str, amount: str, methods: Sequence[str] | None, seeds: int, wor
     )
 
 
-def show(task: str, amounts: Sequence[str]) -> None:
-    """Tables, the picture and the record of a task."""
+def show(task: str) -> None:
+    """Tables, the picture and the record of a task, always of all that there is of it."""
     from peft_lab.evidence import comparisons, smallest_enough, summarise
     from peft_lab.listings.evidence import study_table
     from peft_lab.present.picture import render
     from peft_lab.views.data_curve import DataCurve
 
-    rows = found(task, amounts)
+    rows = found(task)
     summary = summarise(rows)
     sizes = [count for count, _ in summary.sizes]
     claims = [
@@ -132,13 +132,13 @@ def show(task: str, amounts: Sequence[str]) -> None:
     (IMAGES / f"paper-{task}.png").write_bytes(render(DataCurve().draw(as_runs(rows))).png)
 
 
-def found(task: str, amounts: Sequence[str]) -> StudyRows:
+def found(task: str) -> StudyRows:
     """Rows of the studies of a task as of one, methods without the rate that they were given."""
     from peft_lab.study.book import find_study
     from peft_lab.study.outcome import rows_of
 
     rows: list[Row] = []
-    for amount in amounts:
+    for amount in AMOUNTS:
         here = list(swept(task)) if amount == "all" else []
         with suppress(RunProblem):  # it was never begun
             here += rows_of(find_study(RUNS, f"{task}-{amount}")).rows
@@ -153,13 +153,13 @@ def found(task: str, amounts: Sequence[str]) -> StudyRows:
 
 def swept(task: str) -> tuple[Row, ...]:
     """Rows of the sweep over all rows, with the learning rate that each method was then trained with."""
-    of_task = [row for row in json.loads(SWEEP.read_text())["results"] if row["task"] == task]
+    every = json.loads(SWEEP.read_text())["results"]
     rows = []
     for method in (*ASKED[task].rates, HEAD):
-        mine = [row for row in of_task if row["method"] == method]
-        chosen = {row["learning_rate"] for row in mine if row["seed"] > 0}
-        for row in mine:
-            if row["learning_rate"] in chosen:
+        for row in every:
+            if (row["task"], row["method"]) == (task, method) and row["learning_rate"] == chosen_rate(
+                every, task, method
+            ):
                 examples = round(row["cost"]["texts_per_second"] * row["cost"]["seconds"] / row["epochs"])
                 scores = {name: row[name] for name in ("headline", "test", "validation", "learning_rate", "cost")}
                 rows.append(Row(method, examples, "all", None, row["seed"], FINISHED, **scores))
@@ -169,8 +169,8 @@ def swept(task: str) -> tuple[Row, ...]:
 def as_runs(rows: StudyRows) -> list[Any]:
     """Runs for the picture. Of a row of the sweep no run is left: one with another number of rows stands for it."""
     done = [row for row in rows.rows if row.status == FINISHED]
-    runs = [Run(row.path) for row in done if row.path]
-    alike = {row.method: run for row, run in zip([row for row in done if row.path], runs, strict=True)}
+    kept = [(row.method, Run(row.path)) for row in done if row.path]
+    alike, runs = dict(kept), [run for _, run in kept]
     for row in done:
         if not row.path and row.method in alike:
             recipe = alike[row.method].recipe.model_copy(update={"seed": row.seed})

@@ -184,13 +184,9 @@ class Passes:
             seen.append(module)
             return (given[0][fed.bool()][None], *given[1:])
 
-        table = getattr(self.model, "get_output_embeddings", lambda: None)()
-        handle = None if table is None else table.register_forward_pre_hook(pick)
-        try:
+        table = self._output_table()
+        with _removed(None if table is None else table.register_forward_pre_hook(pick)):
             yield seen
-        finally:
-            if handle is not None:
-                handle.remove()
 
     @contextmanager
     def _noting(self, group: Group, last: int) -> Iterator[None]:
@@ -202,12 +198,8 @@ class Passes:
             group.below = states if rest is None else (states, *rest)
 
         below = self.adapter.below if self.skips else []
-        handle = below[-1].register_forward_hook(note) if below else None
-        try:
+        with _removed(below[-1].register_forward_hook(note) if below else None):
             yield
-        finally:
-            if handle is not None:
-                handle.remove()
 
     @contextmanager
     def _skipping(self, group: Group) -> Iterator[None]:
@@ -261,13 +253,13 @@ class Passes:
         def note(module: torch.nn.Module, given: tuple[Any, ...], logits: torch.Tensor) -> None:
             self.rounding = torch.finfo(logits.dtype).eps / 2
 
-        table = getattr(self.model, "get_output_embeddings", lambda: None)()
-        handle = None if table is None else table.register_forward_hook(note)
-        try:
+        table = self._output_table()
+        with _removed(None if table is None else table.register_forward_hook(note)):
             yield
-        finally:
-            if handle is not None:
-                handle.remove()
+
+    def _output_table(self) -> Any:
+        """What makes logits; None where a model does not tell."""
+        return getattr(self.model, "get_output_embeddings", lambda: None)()
 
     def _same(self, rows: Sequence[Row], whole: torch.Tensor) -> bool:
         """Whether rows have these losses, the first time and when what was noted of them is used."""
@@ -280,6 +272,16 @@ class Passes:
             return all(float((whole - one).abs().mean()) <= SAME for one in told)
         except CANNOT:
             return False
+
+
+@contextmanager
+def _removed(handle: Any) -> Iterator[None]:
+    """The hook of a handle is gone afterwards."""
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.remove()
 
 
 def _cross_entropy(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

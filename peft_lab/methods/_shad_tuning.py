@@ -118,7 +118,7 @@ class Tuner:
 
 @contextmanager
 def tuner(model: torch.nn.Module, task: Task, pad: int, effort: Effort, seed: int) -> Iterator[Tuner]:
-    """A tuner whose hooks are gone when the block ends."""
+    """A tuner whose hooks and attention are gone when the block ends."""
     made = Tuner(model, task, pad, effort, seed)
     try:
         with shared_keys(model):
