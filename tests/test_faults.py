@@ -910,7 +910,7 @@ def test_without_a_network(lab, monkeypatch, how):
     elif how == "a proxy that is not there":
         monkeypatch.setenv("https_proxy", nobody())
     elif how == "names are not found":  # a resolver that does not even say so
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: time.sleep(30))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: time.sleep(30) or [])
     began = time.monotonic()
     one_line(
         ModelProblem,

@@ -113,8 +113,8 @@ class Kernel:
 
     def value(self, code):
         """The value of an expression that JSON can hold."""
-        (result,) = self.run(f"import json\nprint(json.dumps({code}))").of("stream")
-        return json.loads(result["content"]["text"])
+        said = self.run(f"import json\nprint(json.dumps({code}))").text()  # a line may come in two messages
+        return json.loads(said)
 
 
 def is_idle(message):

@@ -180,6 +180,27 @@ def test_closing_in_two_threads_at_once_closes_once(outputs, places):
     assert len(calls) == 1 and outputs[1].updates == 1
 
 
+def test_a_kernel_that_ends_while_a_panel_is_being_shown_leaves_it_static(outputs, monkeypatch):
+    import IPython.display
+
+    places = Places()
+    display, ends = IPython.display.display, threading.Thread(target=places.close, args=(True,))
+
+    def seen_at_once(bundle, **more):
+        handle = display(bundle, **more)
+        if WIDGET in bundle:  # a front end that answers before this returns
+            ends.start()
+            ends.join(0.2)
+        return handle
+
+    monkeypatch.setattr("IPython.display.display", seen_at_once)
+    place = places.show(panel())
+    ends.join(5)
+    twin, view = outputs
+    assert not place.open and view.bundle == {"text/html": "<b>left</b>", "text/plain": "left"} and twin.bundle == {}
+    places.forget()
+
+
 def test_the_kernel_keeps_its_own_way_to_shut_down(outputs):
     class Kernel:
         def do_shutdown(self, restart):

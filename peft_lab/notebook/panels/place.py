@@ -55,10 +55,11 @@ class Place:
         from IPython.display import display
 
         left = self._left(texts.NO_WIDGETS)
-        self.twin = display(_as_twin(left), raw=True, display_id=True)
-        # Its own HTML and text are for where widgets are not known, or not trusted.
-        self.handle = display({**left, WIDGET: view_of(self.widget)}, raw=True, display_id=True)
-        self.open = True
+        with self._once:  # the kernel may end in another thread as soon as the first is seen: it waits for both
+            self.twin = display(_as_twin(left), raw=True, display_id=True)
+            # Its own HTML and text are for where widgets are not known, or not trusted.
+            self.handle = display({**left, WIDGET: view_of(self.widget)}, raw=True, display_id=True)
+            self.open = True
         return self
 
     def changed(self) -> None:
@@ -116,7 +117,7 @@ class Places:
 
     def __init__(self, kernel: Any = None, execution: Callable[[], str] = str) -> None:
         self.kernel, self.execution = kernel, execution
-        self.open: list[Place] = []
+        self._shown: list[Place] = []
         atexit.register(self._end)
         self._before: Any = getattr(kernel, "do_shutdown", None)
         if self._before is not None:
@@ -129,17 +130,16 @@ class Places:
             again = older.execution != place.execution or not place.execution
             if place.cell and older.cell == place.cell and again:
                 older.close()
-        self.open = [*self.here(), place]
+        self._shown = [*self.here(), place]
         return place.show()
 
     def here(self) -> list[Place]:
         """Those that are still open."""
-        self.open = [place for place in self.open if place.open]
-        return self.open
+        return [place for place in self._shown if place.open]
 
     def close(self, at_the_end: bool = False) -> None:
         """Make all of them static."""
-        for place in self.here():
+        for place in self._shown:  # one that is just being shown is not open yet: closing it waits until it is
             with suppress(Exception):  # the others have to be closed, too
                 place.close(at_the_end)
 
