@@ -122,7 +122,7 @@ def differences_of(
                 before, after = tuned.losses(part, {name: torch.from_numpy(values) for name, values in change.items()})
                 told.append(_Told(part, before, after))
     before, after = _in_order(found, told, ("before", "after"))
-    return found, _judge(context, settings, found, tuned)(after - before)
+    return found, _judge(context, settings, found, tuned.passes.rounding)(after - before)
 
 
 @dataclass
@@ -160,7 +160,7 @@ def _found(context: MethodContext, model: torch.nn.Module, rows: list[Row], sett
     with tuner(model, context.task, _pad(context), settings.effort, settings.seed) as tuned:
         told = [_told(tuned, part, draw, longest, settings.rows) for part in parts]
         before, after = _in_order(rows, told, ("before", "after"))
-        ld = _judge(context, settings, rows, tuned)(after - before)
+        ld = _judge(context, settings, rows, tuned.passes.rounding)(after - before)
         summary = _summary(rows, told, ld, before, settings, tuned, model) | {"first": list(kinds.first)}
         if settings.control:
             summary |= _control(context, settings, tuned, [_tried(tuned, one, longest) for one in told])
@@ -170,12 +170,12 @@ def _found(context: MethodContext, model: torch.nn.Module, rows: list[Row], sett
 
 
 def _judge(
-    context: MethodContext, settings: Settings, rows: Sequence[Row], tuned: Tuner
+    context: MethodContext, settings: Settings, rows: Sequence[Row], rounding: float
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Gives differences of some rows to what has one: each token keeps its own, or has the largest of its word."""
 
     def told(ld: np.ndarray) -> np.ndarray:
-        return np.where(np.abs(ld) <= tuned.passes.rounding, np.float32(0), ld)
+        return np.where(np.abs(ld) <= rounding, np.float32(0), ld)
 
     if settings.by == "token":
         return told
@@ -212,7 +212,7 @@ def _control(context: MethodContext, settings: Settings, tuned: Tuner, told: Seq
     """
     names = ("after", "unshuffled", "anew")
     rows = [row for one in told for row in one.rows]
-    judged = _judge(context, settings, rows, tuned)
+    judged = _judge(context, settings, rows, tuned.passes.rounding)
     ld, control, second = (judged(np.concatenate([getattr(one, name) - one.before for one in told])) for name in names)
     reason = ld > 0
     same, clear = reason == (second > 0), np.abs(ld) > CLEAR
