@@ -56,7 +56,7 @@ class Training(BaseModel):
     write_answers: int = Field(
         32,
         ge=0,
-        description="tool calls of test that are really written after training, where models write",
+        description="held-out tool calls that are really written after training, where models write",
     )
     train_head: Literal["whole", "top"] = Field(
         "whole", description="whole: with its pretrained parts, such as BERT's pooler; top: what sits on the base only"

@@ -81,6 +81,18 @@ def test_an_exact_match_is_an_answer_that_would_be_written(lab):
     assert kept.note == "16 of 16 requests of test that ask for a tool call"
 
 
+def test_without_a_test_split_calls_are_written_to_validation(lab, tmp_path):
+    file = tmp_path / "calls.jsonl"
+    rows = [json.dumps({"prompt": row["text"], "completion": row["label"]}) for row in tiny_calls(60)]
+    file.write_text("\n".join(rows))
+    run = lab.train("full", data=str(file), **FEW)
+    assert set(run.metrics) == {"validation"} and 0 <= run.metrics["validation"]["valid_json"] <= 1
+    kept = run.artifact("written-answers")
+    assert kept.note == "4 of 6 requests of validation that ask for a tool call"
+    asked = kept.arrays["row"].labels["request"]
+    assert {json.loads(row)["prompt"] for row in rows} > set(asked)
+
+
 def test_writing_stops_at_the_end_of_the_turn(lab, run):
     restored = restore(run, lab.host)
     prompts = prompt_ids(Template(restored.tokenizer), tiny_calls(3), 400)

@@ -61,7 +61,9 @@ def held_out(ready: Prepared) -> tuple[str, Any]:
 
 
 def asked_once_trained(ready: Prepared, runs: Path, model: str) -> tuple[dict[str, float], list[Artifact]]:
-    """Scores and artifacts that take more than one pass over the test split: written calls, losses before and after.
+    """Scores and artifacts that take more than one pass over held-out rows: written calls, losses before and after.
+
+    Calls are those of test, or of validation where there is no test; none are written to rows that were trained on.
 
     Args:
         runs: the folder of runs, beside which losses of the base model are kept.
@@ -76,22 +78,22 @@ def asked_once_trained(ready: Prepared, runs: Path, model: str) -> tuple[dict[st
     changed = token_losses(job, rows, split, tokenizer, ready.longest, ready.context.base, kept)
     artifacts = [changed.artifact]
     scores = {"forgetting": changed.forgetting}
-    if job.training.write_answers and "test" in ready.splits:
-        found = _written_calls(ready, ready.splits["test"])
+    if job.training.write_answers and split != "train":
+        found = _written_calls(ready, split)
         if found is not None:
             artifacts.append(found[1])
             scores |= found[0]
     return scores, artifacts
 
 
-def _written_calls(ready: Prepared, test: Any) -> tuple[dict[str, float], Artifact] | None:
-    """Tool calls that the model writes to some requests of the test split; None where there are no calls in it."""
-    job, tokenizer = ready.job, ready.context.tokenizer
-    calls = [row for row, label in enumerate(test["label"]) if calls_in(str(label)) is not None]
+def _written_calls(ready: Prepared, split: str) -> tuple[dict[str, float], Artifact] | None:
+    """Tool calls that the model writes to some requests of a split; None where there are no calls in it."""
+    job, tokenizer, held = ready.job, ready.context.tokenizer, ready.splits[split]
+    calls = [row for row, label in enumerate(held["label"]) if calls_in(str(label)) is not None]
     if not calls:
         return None
     places = np.linspace(0, len(calls) - 1, min(job.training.write_answers, len(calls))).round().astype(int)
-    rows = test.select([calls[i] for i in dict.fromkeys(places.tolist())])
+    rows = held.select([calls[i] for i in dict.fromkeys(places.tolist())])
     wanted = [str(label) for label in rows["label"]]
     most = max(map(len, tokenizer(wanted, add_special_tokens=False)["input_ids"])) + SPARE
     asked = [{name: row[name] for name in row if name != "label"} for row in rows]
@@ -106,4 +108,4 @@ def _written_calls(ready: Prepared, test: Any) -> tuple[dict[str, float], Artifa
         "right": Array(right.astype(np.int8), ("wanted",), {"wanted": wanted}),
         "letters": Array(lengths, ("written",), {"written": answers}),
     }
-    return scores, Artifact(KIND, arrays, f"{len(answers)} of {len(calls)} requests of test that ask for a tool call")
+    return scores, Artifact(KIND, arrays, f"{len(answers)} of {len(calls)} requests of {split} that ask for a tool call")
