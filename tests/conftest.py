@@ -11,6 +11,8 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# A training in the background gives way to a notebook, but not to another test's process.
+os.environ.setdefault("PEFT_LAB_NICE", "0")
 # What is made once and kept, such as a model unpacked: not among a person's own, and once for all tests.
 os.environ.setdefault("PEFT_LAB_CACHE", str(Path(__file__).parent.parent / "build" / "test_cache"))
 

@@ -2,8 +2,14 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
+import psutil
 import pytest
 
 from peft_lab.errors import BadOption, RunProblem
@@ -34,6 +40,29 @@ def until(done, seconds=300):
     while not done():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.02)
+
+
+def test_a_run_in_the_background_gives_way(lab, monkeypatch):
+    monkeypatch.delenv("PEFT_LAB_NICE")
+    run = lab.train("lora", bg=True, **LONG)
+    until(lambda: run.progress.get("step", 0) > 0)
+    pid = run.record["pid"]
+    assert psutil.Process(pid).nice() == max(10, psutil.Process().nice())
+    group = Path(f"/proc/{pid}/autogroup")
+    with suppress(OSError):  # not every system has it
+        assert group.read_text().endswith("nice 10\n")
+    run.stop()
+    assert run.wait(300).status == "stopped"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no nice")
+@pytest.mark.parametrize(("setting", "nice"), [("", 10), ("0", 0), ("3", 3), ("much", 10), ("-5", 10)])
+def test_how_far_a_run_in_the_background_gives_way_is_a_setting(setting, nice):
+    code = "import os; from peft_lab.training.giving_way import give_way; give_way(); print(os.nice(0))"
+    env = {**os.environ, "PEFT_LAB_NICE": setting}
+    own = os.nice(0)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert int(done.stdout) == max(own, nice)
 
 
 def test_a_run_in_the_background(lab):

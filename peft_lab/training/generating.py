@@ -108,4 +108,5 @@ def _written_calls(ready: Prepared, split: str) -> tuple[dict[str, float], Artif
         "right": Array(right.astype(np.int8), ("wanted",), {"wanted": wanted}),
         "letters": Array(lengths, ("written",), {"written": answers}),
     }
-    return scores, Artifact(KIND, arrays, f"{len(answers)} of {len(calls)} requests of {split} that ask for a tool call")
+    said = f"{len(answers)} of {len(calls)} requests of {split} that ask for a tool call"
+    return scores, Artifact(KIND, arrays, said)

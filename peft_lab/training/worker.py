@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from peft_lab.errors import BadOption, PeftLabError
 from peft_lab.recipe import Recipe
 from peft_lab.run import RUN_JSON, Run
+from peft_lab.training.giving_way import give_way
 from peft_lab.training.installed import must_be_installed
 from peft_lab.training.journal import claim, process, reopened, write_json, writing
 from peft_lab.training.together import processes
@@ -106,6 +107,7 @@ def main(path: Path, anyway: bool) -> None:
     from peft_lab.host import Host
     from peft_lab.training import session
 
+    give_way()
     run, mine = Run(path), process()["pid"]
     until = time.monotonic() + PATIENCE
     while run.record["pid"] != mine:
