@@ -142,6 +142,20 @@ def test_comparison_labels_do_not_cover_each_other(runs: Callable) -> None:
         assert not any(box.padded(-1).overlaps(other.padded(-1)) for other in render_boxes[:at])
 
 
+@pytest.mark.parametrize("costs", [[0.0034], [0.003, 0.0032], [0.0012, 0.0013], [0.002, 0.015], [0.0005, 0.0049]])
+def test_costs_are_named_along_the_axis_and_no_name_touches_another(runs: Callable, costs: list[float]) -> None:
+    made = runs(*((f"method{at}", 0.9 + at / 50, cost, 0) for at, cost in enumerate(costs)))
+    figure = Comparison().draw(made).figure
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    low, high = axes.get_xlim()
+    ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+    boxes = [text.get_window_extent() for at, text in ticks if low <= at <= high and text.get_text()]
+    boxes += [text.get_window_extent() for text in axes.get_xticklabels(minor=True) if text.get_text()]
+    assert boxes and not any(a.overlaps(b) for at, a in enumerate(boxes) for b in boxes[:at])
+    assert all(low < cost < high for cost in costs)
+
+
 @pytest.mark.parametrize("against", ["seconds", "memory"])
 def test_comparison_against_other_costs(runs: Callable, against: str) -> None:
     made = runs(*NINE[:4], ("prefix", None, 0.1, 0))

@@ -33,7 +33,8 @@ AXES = {
     "memory": _Axis(bytes_, lambda c: c["peak_memory"]),
 }
 MOST_LABELS, MOST_NAMED = 12, 6
-DECADE = 10
+DECADE, NARROWEST = 10, 4
+"""Factors between the ends of an axis: from here on powers of ten are enough to read it by; it is never less than."""
 MOST_BESIDE = 8
 """Points with their names beside them; of more, names stand at the right with their markers, the best on top."""
 
@@ -85,10 +86,7 @@ class Comparison(View):
             return re.sub(r"\.?0+ ", " ", t) if "." in (t := axis.show(value)) else t
 
         if against == "trainable":
-            axes.set_xscale("log")
-            costs = [cost for group in every for cost in group.costs]
-            near = max(costs) < DECADE * min(costs)  # no power of ten may be in sight
-            axes.xaxis.set_minor_formatter(shown if near else lambda value, _: "")
+            _by_factors(axes, [cost for group in every for cost in group.costs])
         axes.xaxis.set_major_formatter(shown)
         line = axes.plot([g.cost for g in front], [g.quality for g in front], color=PALETTE["grey"], zorder=1)
         line[0].set_label(texts.COMPARISON_FRONT)
@@ -121,6 +119,22 @@ class Comparison(View):
         alt += [texts.ON_THE_FRONT.format(recipes=", ".join(g.name for g in front)), without, narrowed]
         alt += [_unfinished([one.run.id for one in lacking if one.run.id not in self.options.hide]), other_data(runs)]
         return Drawing(" ".join(filter(None, alt)), figure)
+
+
+def _by_factors(axes: Any, costs: Sequence[float]) -> None:
+    """A logarithmic axis on which some value is always named, and no two names touch."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    least, most = min(costs), max(costs)
+    if most >= DECADE * least:  # a power of ten is in sight
+        axes.xaxis.set_minor_formatter("")
+        return
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    if most * most < NARROWEST * least * least:
+        middle, half = (least * most) ** 0.5, NARROWEST**0.5
+        axes.set_xlim(middle / half, middle * half)
 
 
 @dataclass(frozen=True)
