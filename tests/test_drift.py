@@ -62,6 +62,16 @@ def test_other_values_in_the_same_format_are_not(shared):
     assert len(told.rows) == 3
 
 
+def test_a_format_that_changed_late_in_a_long_file_is_seen(shared, monkeypatch):
+    lab, run, folder = shared
+    monkeypatch.setattr("peft_lab.commands.shad.MOST_ROWS", 24)
+    calls = tiny_calls(60, seed=9)
+    logs = [*calls[:30], *map(as_react, calls[30:])]
+    told = lab.drift(run.id, write(folder, "logs.jsonl", logs))
+    assert told.title.startswith("format changed")
+    assert told.rows[0][2] == 24 and "Looked at 24 of 60 rows, at even distances." in told.note
+
+
 def test_shad_drift_is_the_same_command(shared):
     lab, run, folder = shared
     file = write(folder, "few.jsonl", tiny_calls(6, seed=3))

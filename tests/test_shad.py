@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from shad_toy import BORDER, DIGITS, FRAME, PAD, ROLES, Context, answer, rows, taught, untaught
 
 from peft_lab.errors import MethodRefused
@@ -531,6 +532,24 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeyp
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("PEFT_LAB_CACHE", str(tmp_path / "file"))
     assert len(find_differences(Context(taught(), rows(40, 1)), settings()).ld)
+
+
+def test_a_disk_that_is_full_costs_nothing_but_time(monkeypatch):
+    def full(*args, **more):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    assert len(find_differences(Context(taught(), rows(40, 1)), settings()).ld)
+
+
+def test_the_other_sample_of_the_control_is_of_other_rows_and_follows_the_seed(monkeypatch):
+    samples = []
+    monkeypatch.setattr(_shad, "shuffled", lambda sample, *more: samples.append({r.number for r in sample}) or sample)
+    for seed in (0, 1):
+        find_differences(Context(taught(), rows(120, 1)), settings(control=True, seed=seed, rows=40))
+    first, other, _, another = samples
+    assert len(first) == len(other) == 40 and not first & other
+    assert other != another
 
 
 # --- whether to trust them --------------------------------------------------------------------------------------------

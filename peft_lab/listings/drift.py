@@ -52,14 +52,18 @@ def losses_on(restored: Restored, rows: Rows) -> Iterator[Taught]:
             yield Taught(ids[at][taught], ids[at][taught - 1], {"after": values[at][taught]})
 
 
-def drift(run: Run, restored: Restored, rows: Rows, name: str) -> Table:
-    """Compare the format of new rows with that of the run's held-out rows."""
+def drift(run: Run, restored: Restored, rows: Rows, name: str, of: int = 0) -> Table:
+    """Compare the format of new rows with that of the run's held-out rows.
+
+    Args:
+        of: how many rows there are, where these were picked out of more.
+    """
     old, known = old_format(run)
     found = compare_formats(old, list(losses_on(restored, rows)), known)
-    return as_table(found, run, restored.tokenizer, name, bool(known))
+    return as_table(found, run, restored.tokenizer, name, bool(known), of)
 
 
-def as_table(found: Drift, run: Run, tokenizer: Any, name: str, roles: bool) -> Table:
+def as_table(found: Drift, run: Run, tokenizer: Any, name: str, roles: bool, of: int = 0) -> Table:
     """The verdict, what it rests on, and examples."""
     rows: list[list[Any]] = [
         [texts.FORMAT_ROWS, found.old_rows, found.rows],
@@ -81,6 +85,7 @@ def as_table(found: Drift, run: Run, tokenizer: Any, name: str, roles: bool) -> 
         shares = {"share": f"{found.share:.1%}", "threshold": f"{found.threshold:.1%}"}
         why = texts.FORMAT_WHY.format(**shares, tokens=f"{found.tokens:,}", loss=f"{found.loss:.2f}", run=run.id)
         notes.append(why)
+    notes += [texts.ROWS_PICKED.format(rows=f"{found.rows:,}", of=f"{of:,}")] if of > found.rows else []
     notes += [] if roles else [texts.FOUND_NO_ROLES.format(run=run.id)]
     notes += [texts.FEW_ROWS.format(few=FEW)] if min(found.rows, found.old_rows) < FEW else []
     title = texts.FORMAT_CHANGED if found.changed else texts.FORMAT_UNCHANGED

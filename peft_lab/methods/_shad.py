@@ -163,7 +163,7 @@ def _found(context: MethodContext, model: torch.nn.Module, rows: list[Row], sett
         ld = _judge(context, settings, rows, tuned.passes.rounding)(after - before)
         summary = _summary(rows, told, ld, before, settings, tuned, model) | {"first": list(kinds.first)}
         if settings.control:
-            summary |= _control(context, settings, tuned, [_tried(tuned, one, longest) for one in told])
+            summary |= _control(context, settings, tuned, [_tried(tuned, one, longest, settings.seed) for one in told])
     arrays = {f"{at}/{name}": values.numpy() for at, one in enumerate(told) for name, values in one.change.items()}
     ends = np.cumsum([len(row.answer) for row in rows])
     return Differences(ends, ld, before, arrays, summary, rows=rows)
@@ -192,13 +192,17 @@ def _told(tuned: Tuner, rows: list[Row], draw: np.random.Generator, longest: int
     return _Told(rows, before, after, sample=sample, change=change)
 
 
-def _tried(tuned: Tuner, told: _Told, longest: int) -> _Told:
-    """Some rows of a kind under two more tunings: on the sample as it was, and on another one, shuffled anew."""
-    draw = np.random.default_rng([tuned.effort.steps, len(told.rows), 1])
-    other = [told.rows[i] for i in draw.choice(len(told.rows), len(told.sample), replace=False)]
+def _tried(tuned: Tuner, told: _Told, longest: int, seed: int) -> _Told:
+    """Some rows of a kind under two more tunings: on the sample as it was, and on another one, shuffled anew.
+
+    The other sample is of rows that were not in the first, as far as there are any.
+    """
+    draw = np.random.default_rng([tuned.effort.steps, len(told.rows), 1, seed])
+    known = {row.number for row in told.sample}
+    mixed = [told.rows[i] for i in draw.permutation(len(told.rows))]
+    other = sorted(mixed, key=lambda row: row.number in known)[: len(told.sample)]
     unshuffled = tuned.tune(told.sample, draw)
     anew = tuned.tune(shuffled(other, draw, longest), draw)
-    known = {row.number for row in told.sample}
     tried = sorted(told.rows, key=lambda row: row.number in known)[:TRIED]
     before, after, control, second = tuned.losses(tried, told.change, unshuffled, anew)
     return _Told(tried, before, after, control, second)

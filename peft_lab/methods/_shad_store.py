@@ -38,11 +38,12 @@ def load(key: str) -> Kept | None:
 
 def save(key: str, arrays: dict[str, np.ndarray], change: dict[str, np.ndarray], summary: dict[str, Any]) -> None:
     """Keep them; where they cannot be written they are found again next time."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     file = folder() / f"{key}.safetensors"
     unfinished = file.with_name(f"{key}.{os.getpid()}.tmp")
-    with suppress(OSError):
+    with suppress(OSError, SafetensorError):  # a full disk is the second
         file.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: np.ascontiguousarray(values) for name, values in {**arrays, **change}.items()}
         try:

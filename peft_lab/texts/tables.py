@@ -170,6 +170,7 @@ FORMAT_WHY = (
     "by the held-out rows of {run}."
 )
 FOUND_NO_ROLES = "{run} found no roles: format tokens are those that many answers share."
+ROWS_PICKED = "Looked at {rows} of {of} rows, at even distances."
 FEW_ROWS = "So few rows say little: {few} and more are wanted."
 
 # --- tokens of a text ------------------------------------------------------------------------------------------------
