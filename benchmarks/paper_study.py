@@ -156,10 +156,10 @@ def swept(task: str) -> tuple[Row, ...]:
     every = json.loads(SWEEP.read_text())["results"]
     rows = []
     for method in (*ASKED[task].rates, HEAD):
-        for row in every:
-            if (row["task"], row["method"]) == (task, method) and row["learning_rate"] == chosen_rate(
-                every, task, method
-            ):
+        mine = [row for row in every if (row["task"], row["method"]) == (task, method)]
+        rate = chosen_rate(mine, task, method) if mine else None
+        for row in mine:
+            if row["learning_rate"] == rate:
                 examples = round(row["cost"]["texts_per_second"] * row["cost"]["seconds"] / row["epochs"])
                 scores = {name: row[name] for name in ("headline", "test", "validation", "learning_rate", "cost")}
                 rows.append(Row(method, examples, "all", None, row["seed"], FINISHED, **scores))
