@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from playwright.sync_api import expect
+from playwright.sync_api import TimeoutError, expect
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -116,9 +116,13 @@ class FrontEnd:
         self.opened: list[Book] = []
         page.set_default_timeout(WAIT)
         expect.set_options(timeout=WAIT)
-        page.goto(f"{address}/lab?reset")
-        page.wait_for_function("window.jupyterapp && window.jupyterapp.restored", timeout=4 * WAIT)
-        page.evaluate("() => window.jupyterapp.restored.then(() => null)")
+        self.load()
+
+    def load(self) -> None:
+        """JupyterLab as it is when nothing is open."""
+        self.page.goto(f"{self.address}/lab?reset")
+        self.page.wait_for_function("window.jupyterapp && window.jupyterapp.restored", timeout=4 * WAIT)
+        self.page.evaluate("() => window.jupyterapp.restored.then(() => null)")
         self.command("application:toggle-left-area") if self._left_open() else None
 
     def _left_open(self) -> bool:
@@ -162,8 +166,8 @@ class FrontEnd:
 
     def close_all(self) -> None:
         """Close what was opened."""
-        while self.opened:
-            self.opened.pop().close()
+        for book in [*self.opened]:
+            book.close()
 
     def size(self, wide: int, high: int = 900) -> None:
         """Make the window this wide."""
@@ -175,6 +179,19 @@ def button(place: Any, name: str) -> Any:
     return place.locator("button", has_text=re.compile(rf"^\s*{re.escape(name)}\s*$"))
 
 
+OPEN = """([path, kernel]) => {
+    const app = window.jupyterapp;
+    const given = {path, factory: 'Notebook'};
+    if (!kernel) given.kernelPreference = {shouldStart: false, canStart: false, autoStartDefault: false};
+    const opened = async () => {
+        const panel = await app.commands.execute('docmanager:open', given);
+        await panel.context.ready;
+        await panel.revealed;
+        if (kernel) { await panel.sessionContext.ready; await panel.sessionContext.session.kernel.info; }
+        (window.books = window.books || {})[path] = panel;
+    };
+    opened();
+}"""
 CELL = "const cell = panel.content.widgets[at];"
 
 
@@ -184,20 +201,24 @@ class Book:
     def __init__(self, front: FrontEnd, file: Path, kernel: bool) -> None:
         self.front, self.page, self.file = front, front.page, file
         self.path = str(file.relative_to(front.books))
-        self.page.evaluate(
-            """async ([path, kernel]) => {
-                const app = window.jupyterapp;
-                const given = {path, factory: 'Notebook'};
-                if (!kernel) given.kernelPreference = {shouldStart: false, canStart: false, autoStartDefault: false};
-                const panel = await app.commands.execute('docmanager:open', given);
-                await panel.context.ready;
-                await panel.revealed;
-                if (kernel) { await panel.sessionContext.ready; await panel.sessionContext.session.kernel.info; }
-                (window.books = window.books || {})[path] = panel;
-            }""",
-            [self.path, kernel],
-        )
+        self._open(kernel)
         self.root = self.page.locator(f"#{self.js('return panel.id')}")
+
+    def _open(self, kernel: bool) -> None:
+        """Open it, and once more on a new page where nothing comes of it: Chromium may lose the answer to a request.
+
+        So it is not awaited here either: of a promise that is lost with its answer the page would say nothing at all.
+        """
+        for again in (False, True):
+            if again:
+                self.front.load()
+            self.page.evaluate(OPEN, [self.path, kernel])
+            try:
+                self.page.wait_for_function("path => window.books?.[path]", arg=self.path)
+                return
+            except TimeoutError:
+                if again or self.front.opened:  # a new page would lose what is open
+                    raise
 
     def js(self, body: str, *given: Any) -> Any:
         """Evaluate JavaScript with ``panel``, and ``at`` (a cell's place) where one is given."""
@@ -310,6 +331,8 @@ class Book:
 
     def close(self) -> None:
         """Shut the kernel down and close, without saving."""
+        if self in self.front.opened:
+            self.front.opened.remove(self)
         self.js(
             """if (panel.isDisposed) return;
             if (panel.sessionContext.session) await panel.sessionContext.shutdown();
