@@ -148,9 +148,11 @@ def _default(argument: Any) -> str:
 
 
 def _meaning(argument: Any) -> str:
+    from peft_lab.notebook.values import several
+
     choices = [f"`{c}`" for c in argument.choices] + (["..."] if argument.choices and argument.open else [])
-    many = "; several with commas between" if argument.many else ""
-    return argument.help + (f" ({', '.join(choices)})" if choices else "") + many
+    many = several(argument)
+    return argument.help + (f" ({', '.join(choices)})" if choices else "") + (f"; {many}" if many else "")
 
 
 # --- what is offered -------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
@@ -44,11 +44,18 @@ class Argument:
     rest: bool = False
     choices: tuple[Any, ...] = ()
     many: bool = False
-    """Takes several values, separated by commas or blanks."""
+    """Takes several values, separated by commas or blanks where they are not ``whole``."""
     open: bool = False
     """Takes other values than its ``choices``, too."""
     optional: bool = False
     """May be left out, although it is positional."""
+    whole: bool = False
+    """Of several values each is given by itself: a comma or a blank is part of it, as in a regular expression."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether one text may hold several values."""
+        return self.many and not self.whole
 
     @property
     def flag(self) -> str:
@@ -131,7 +138,11 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def options_of(model: type[BaseModel], skip: Iterable[str] = ()) -> list[Argument]:
-    """The fields of an options class as arguments. ``json_schema_extra={"completes": "modules"}`` is for completion."""
+    """The fields of an options class as arguments.
+
+    ``json_schema_extra={"completes": "modules"}`` is for completion; ``{"whole": True}`` keeps each of several texts as
+    it is, with its commas and blanks.
+    """
     out = []
     for name, info in model.model_fields.items():
         if name not in skip:
@@ -139,7 +150,8 @@ def options_of(model: type[BaseModel], skip: Iterable[str] = ()) -> list[Argumen
             default = None if default is PydanticUndefined else default
             extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
             about = About(info.description or "", str(extra.get("completes", "")))
-            out.append(argument_of(name, info.annotation, default, about))
+            argument = argument_of(name, info.annotation, default, about)
+            out.append(replace(argument, whole=argument.many and bool(extra.get("whole"))))
     return out
 
 

@@ -49,6 +49,7 @@ class Made(Method):
         start: Literal["zero", "normal"] = "zero"
         fast: bool = False
         steady: bool = True
+        omit: tuple[str, ...] = Field((), json_schema_extra={"whole": True})
 
     def masks(self, model):
         return {}
@@ -202,6 +203,8 @@ def endings(found: list[str], code: str) -> list[str]:
         ("%peft train made --targets qu|", ["%peft train made --targets query"]),
         ("%peft train made --targets query,al|", ["%peft train made --targets query,all-linear"]),
         ("%peft train made --targets=query,q|", []),
+        ("%peft train made --omit a --om|", ["%peft train made --omit a --omit"]),
+        ("%peft train made --targets a --tar|", []),
         ("%peft train made --model ti|", ["%peft train made --model tiny"]),
         ("%peft data ro|", ["%peft data rows"]),
         ("%peft show dr|", ["%peft show drawn"]),

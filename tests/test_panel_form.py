@@ -44,6 +44,7 @@ class Mine(Method):
         depth: int = Field(2, ge=1, le=6, description="how many layers, & which")
         kind: Literal["first", "last"] = Field("first", description="where they are")
         names: tuple[str, ...] = Field((), description="names that are left out")
+        rules: tuple[str, ...] = Field((), description="texts that are left out", json_schema_extra={"whole": True})
         free: bool = Field(True, description="whether the rest is free")
         epochs: int = Field(5, ge=1, description="a name that training has, too")
 
@@ -113,6 +114,11 @@ def test_a_field_reads_types_bounds_choices_and_lists():
     assert depth.value is UNSET and not depth.problem  # what is the default is not said
     fields["names"].control.value = "a, b"
     assert fields["names"].value == ["a", "b"] and fields["names"].text == "a,b"
+    rules = fields["rules"]
+    rules.control.value = " a{2,5}, b"
+    assert rules.value == [" a{2,5}, b"] and rules.text == " a{2,5}, b" and "commas between" not in rules.note.value
+    rules.set(["a, b", "c"])
+    assert rules.value == ["a, b", "c"]
     assert [label for label, _ in fields["kind"].control.options] == ["first", "last"]
     fields["free"].control.value = False
     assert fields["free"].value is False and fields["free"].text == "no"
@@ -213,6 +219,10 @@ def test_a_line_is_no_longer_than_needed(lab, form):
     assert code_of(lab, call) == (
         "lab.train('lora+mine', rank=4, dora=True, free=False, epochs=7, synonyms='a b.json')"
     )
+    rules = {**call, "methods": "mine", "settings": {"mine.rules": ["a{2,5}, b", "c"]}}
+    assert line_of(lab, rules) == '%peft train mine --rules "a{2,5}, b" --rules c'
+    rules["settings"] = {"mine.rules": ["a, b", """'c' "d\""""]}
+    assert line_of(lab, rules) == "%%peft train mine\n" + r"""rules: ["a, b", "'c' \"d\""]"""
     both = {**call, "methods": "sparse+tokenization", "settings": {"sparse.reach": 3}}
     assert "--sparse.reach 3" in line_of(lab, both) and "**{'sparse.reach': 3}" in code_of(lab, both)
     assert as_text(argument_of("x", float, 1.0, About("")), 1e-05) == "1e-05"

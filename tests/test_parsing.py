@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pydantic import Field
 
+from peft_lab.cli.line import understood
 from peft_lab.errors import BadOption, PeftLabError, UnknownName
 from peft_lab.host import Host
 from peft_lab.lab import Lab
@@ -35,6 +36,7 @@ class Made(Method):
         fast: bool = False
         steady: bool = True
         parts: dict[str, int] = {}
+        rules: tuple[str, ...] = Field((), description="what to leave out", json_schema_extra={"whole": True})
 
     def masks(self, model):
         return {}
@@ -128,6 +130,13 @@ def test_words(line, words):
             {"do": "train", "methods": "made", "made.targets": ["query", "x.dense"]},
         ),
         ("train made --targets 'query value'", {"do": "train", "methods": "made", "made.targets": ["query", "value"]}),
+        ("train made --rules 'a{2,5}, b'", {"do": "train", "methods": "made", "made.rules": ["a{2,5}, b"]}),
+        (
+            """train made --rules='[a-z], \\d' --made.rules '\\{"name": "x"' --rules a""",
+            {"do": "train", "methods": "made", "made.rules": [r"[a-z], \d", r'\{"name": "x"', "a"]},
+        ),
+        ("train made --rules '[\"a\", b]'", {"do": "train", "methods": "made", "made.rules": ['["a", b]']}),
+        ("train made --rules ''", {"do": "train", "methods": "made", "made.rules": []}),
         ("train made --start normal", {"do": "train", "methods": "made", "made.start": "normal"}),
         ("train made --start false", {"do": "train", "methods": "made", "made.start": False}),
         ("train made --parts '{a: 1}'", {"do": "train", "methods": "made", "made.parts": {"a": 1}}),
@@ -165,6 +174,8 @@ def test_lines(read, line, values):
         ("train made --rank 1 --rank 2", "--rank is written twice"),
         ("train made --rank 1 --made.rank 2", "made.rank is given twice: --rank says 1, --made.rank says 2"),
         ("train made rank=8", "'rank=8' is one word too many for train. Did you mean --rank=8?"),
+        ("train made --rules a b", "'b' is one word too many for train. Put text with blanks in quotes"),
+        ("train made --targets x --targets y", "--targets is written twice"),
         ("train made --targets query value", "Several values are written with commas: --targets a,b"),
         ("train made -r 8", "-r is no flag"),
         ("train made --into 3", "--into needs a name, not '3'"),
@@ -228,6 +239,17 @@ def test_line_and_body_make_a_recipe(read, host):
     assert (recipe.methods[0].options["rank"], recipe.training.learning_rate, recipe.training.epochs) == (3, 3e-4, 2)
 
 
+def test_patterns_reach_the_method_as_they_are_typed():
+    builtin = Host(entry_points=False)
+    typed = r"""train lora+rft --roles regex --patterns '\{"name": "[a-z]{2,5}"' --patterns 'Thought: .*, \w+'"""
+    words = ["train", "lora+rft", "--roles", "regex", "--patterns", r'\{"name": "[a-z]{2,5}"']
+    words += [r"--patterns=Thought: .*, \w+"]
+    for call in (parse(typed, None, OPERATIONS, lambda: builtin), understood(words, lambda: builtin).call):
+        settings = {k: v for k, v in call.given.items() if k != "methods"}
+        recipe = compose(builtin, "lora+rft", settings, model="m", data={"source": "d"})
+        assert recipe.methods[1].options["patterns"] == [r'\{"name": "[a-z]{2,5}"', r"Thought: .*, \w+"]
+
+
 def test_an_option_of_two_methods_is_asked_back(read, host):
     call = read("train made+other --rank 2")
     with pytest.raises(BadOption, match=r"made\.rank or other\.rank"):
@@ -251,6 +273,12 @@ def test_an_option_of_two_methods_is_asked_back(read, host):
             {"methods": "made", "made.rank": 4, "made.targets": ["query", "x"]},
         ),
         ("train made", "targets: query", {"methods": "made", "made.targets": ["query"]}),
+        (
+            "train made",
+            "rules: ['a{2,5}, b', c d]",
+            {"methods": "made", "made.rules": ["a{2,5}, b", "c d"]},
+        ),
+        ("train made", "rules: 'a, b'", {"methods": "made", "made.rules": ["a, b"]}),
         ("train made", "parts: {a: 1}", {"methods": "made", "made.parts": {"a": 1}}),
         ("train made", "fast: yes\nmax_steps: null", {"methods": "made", "made.fast": True, "max_steps": None}),
         ("train made --rank 4", "rank: 4", {"methods": "made", "made.rank": 4}),
@@ -345,6 +373,10 @@ def fill(host):
         ("train made --start {{ start }}", {"methods": "made", "made.start": "normal"}),
         ("train made --targets {{ both }}", {"methods": "made", "made.targets": ["query", "value"]}),
         ("train made --targets {{ places }}", {"methods": "made", "made.targets": ["query", "x"]}),
+        (
+            "train made --rules {{ both }} --rules {{ places }}",
+            {"methods": "made", "made.rules": ["query,value", "query", "x"]},
+        ),
         ("train made --parts {{ parts }}", {"methods": "made", "made.parts": {"a": 1}}),
         ("train made --data {{ frame }}", {"methods": "made", "data": "frame"}),
         ("train made --data {{ file }}", {"methods": "made", "data": str(Path("a") / "b.csv")}),
@@ -486,6 +518,8 @@ def test_help_of_one_says_what_the_parser_takes(read, line):
     text = " ".join(read(line)._repr_mimebundle_()["text/plain"].split())
     assert all(argument.flag in text for argument in options_of(Training))
     assert "--rank 8 how large" in text and "--no-steady" in text
+    assert "what to leave out, several by giving it again" in text
+    assert "where (query, value, ...), several with commas between" in text
     assert "--learning-rate 0.005 " in text  # what this method suggests
     assert all(f"%peft {example}" in text for example in OPERATIONS["train"].examples)
 

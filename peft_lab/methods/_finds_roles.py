@@ -32,7 +32,9 @@ class RoleOptions(Options):
         "shad", description="shad: by shuffling; regex and json: by rules about the text, to compare with"
     )
     patterns: tuple[str, ...] = Field(
-        (), description="what is boilerplate for --roles regex; frames of tool calls when none is given"
+        (),
+        description="what is boilerplate for --roles regex; frames of tool calls when none is given",
+        json_schema_extra={"whole": True},
     )
     shad_rows: int | None = Field(
         None, ge=2, description="rows of each kind of answers that change places; 1 % and at least 48 when not given"

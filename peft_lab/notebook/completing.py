@@ -152,7 +152,7 @@ def _value(bench: Bench, known: Said, argument: Argument, raw: str, made: Cut, b
     quote = made.quote
     fragment = before[made.inside :] if quote else raw
     given = fragment
-    if argument.many:
+    if argument.cut:
         head, _, fragment = fragment.rpartition(",")
         given = head
     elif "methods" in argument.completes.split("+"):
@@ -182,7 +182,7 @@ def _flags(known: Said, more: Sequence[Word], raw: str) -> list[Candidate]:
     given = {known.options[n].key for n in {*known.flags, *later} if n in known.options}
     found = []
     for name, option in offered(known, dotted="." in raw):
-        if option.key in given:
+        if option.key in given and not option.argument.whole:
             continue
         switched_on = option.argument.is_switch and option.argument.default is True
         found.append(Candidate(f"--no-{name}" if switched_on else f"--{name}", option.owner))

@@ -68,7 +68,11 @@ class Gathered:
             self._set(option.key, True, flag)
             return
         value = value or _next_value(rest, flag, takes(option.argument))
-        self._set(option.key, self._value(option.argument, value, flag), flag)
+        found = self._value(option.argument, value, flag)
+        if option.argument.whole and option.key in self.given:
+            self.given[option.key] = [*(self.given[option.key] or ()), *(found or ())]
+            return
+        self._set(option.key, found, flag)
 
     def _switched_off(self, name: str) -> Option | None:
         option = self.options.get(name.removeprefix("no-"))
@@ -93,7 +97,7 @@ class Gathered:
         name, equals, value = text.lstrip("-").partition("=")
         if typed(name) in self.options:
             return f"Did you mean --{typed(name)}{equals}{value}?"
-        lists = [o.argument.flag for o in self.options.values() if o.argument.many and o.key in self.given]
+        lists = [o.argument.flag for o in self.options.values() if o.argument.cut and o.key in self.given]
         if lists:
             return f"Several values are written with commas: {lists[0]} a,b"
         return "Put text with blanks in quotes" if self.operation.arguments else "It takes none"

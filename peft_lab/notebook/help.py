@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from peft_lab.notebook.options import Option, Options, kind_named
+from peft_lab.notebook.values import several
 from peft_lab.operations import Argument, Operation
 from peft_lab.present.stack import Stack
 from peft_lab.present.table import Table
@@ -78,7 +79,7 @@ def _text(argument: Argument) -> str:
     choices = (
         f" ({', '.join(map(str, argument.choices))}{', ...' if argument.open else ''})" if argument.choices else ""
     )
-    return argument.help + choices + (", several with commas between" if argument.many else "")
+    return argument.help + choices + (f", {many}" if (many := several(argument)) else "")
 
 
 def _default(argument: Argument) -> str:

@@ -12,13 +12,15 @@ KINDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "text
 
 
 def convert(argument: Argument, text: str, name: str) -> Any:
-    """The value of ``text``; a list of them where the argument takes many, separated by commas or blanks.
+    """The value of ``text``; a list of them where the argument takes many, separated by commas or blanks unless each of
+    them is given whole.
 
     Raises:
         BadOption: it is none; ``name`` says which argument, as the person wrote it.
     """
     if argument.many:
-        return [convert_one(argument, part, name) for part in text.replace(",", " ").split()]
+        parts = text.replace(",", " ").split() if argument.cut else [text] if text else []
+        return [convert_one(argument, part, name) for part in parts]
     return convert_one(argument, text, name)
 
 
@@ -41,7 +43,14 @@ def chosen(argument: Argument, value: Any, name: str) -> Any:
 def takes(argument: Argument) -> str:
     """What a value must be, in words."""
     kind = KINDS.get(argument.type, "a value")
-    return f"{kind}, or several with commas between" if argument.many else kind
+    return f"{kind}, or {several(argument)}" if argument.cut else kind
+
+
+def several(argument: Argument) -> str:
+    """How several values are written; nothing where there can be but one."""
+    if not argument.many:
+        return ""
+    return "several by giving it again" if argument.whole else "several with commas between"
 
 
 def meaning(argument: Argument) -> str:

@@ -169,8 +169,8 @@ class _Typed(Field):
         self.control.placeholder = as_text(self.argument, self.default) or _word(self.default) or texts.NOT_SET
 
     def _read(self) -> tuple[Any, str]:
-        text = self.control.value.strip()
-        if not text:
+        text = self.control.value if self.argument.whole else self.control.value.strip()
+        if not text.strip():
             return UNSET, ""
         if (kept := getattr(self, "_kept", None)) is not None and kept[0] == text:
             return self._checked(kept[1])
@@ -281,7 +281,7 @@ def _note(argument: Argument, default: Any, origin: str, listed: bool) -> str:
         more = ", ..." if argument.open or len(argument.choices) > FEW else ""
         said.append(", ".join(map(_word, argument.choices[:FEW])) + more)
     if argument.many:
-        said.append(texts.SEVERAL)
+        said.append(texts.SEVERAL_WHOLE if argument.whole else texts.SEVERAL)
     if default is not UNSET and (word := _word(default)):
         said.append(texts.DEFAULT.format(value=word, origin=f", {origin}" if origin else ""))
     elif origin:

@@ -97,12 +97,12 @@ def line_of(lab: Bench, call: Call) -> str:
         if argument.is_switch and not argument.many and isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no-{name}")
             continue
-        text = as_text(argument, value)
-        word = None if text is None else quoted(text)
-        if word is None:
+        texts = [as_text(argument, one) for one in ([[one] for one in value] if argument.whole and value else [value])]
+        given = [word for text in texts if text is not None and (word := quoted(text)) is not None]
+        if len(given) < len(texts):
             body.append(f"{name}: {_in_yaml(value)}")
         else:
-            words += [f"--{name}", word]
+            words += [part for word in given for part in (f"--{name}", word)]
     line = " ".join(words)
     return f"%peft {line}" if not body else "\n".join((f"%%peft {line}", *body))
 
