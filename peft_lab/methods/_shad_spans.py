@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,21 +13,28 @@ from pluggy_specs.pieces import pieces_of
 
 WITHOUT_BLANKS = ("THAI", "LAO", "KHMER", "MYANMAR")
 """Scripts, besides those of wide characters, that write no blanks between words."""
+JOINERS = "\u200c\u200d"
+"""Stand inside of words, as in Persian and Hindi."""
 
 
 def words_in(tokenizer: Any, rows: Sequence[Row]) -> np.ndarray:
     """The number of the word that each answer token belongs to, int64 [token], one row after another.
 
-    A word is a run of letters, digits and underscores. Where a script writes no blanks between words, as Japanese
-    does, each token is a word of its own.
+    A word is a run of letters with their marks, digits and underscores. Where a script writes no blanks between words,
+    as Japanese does, each token is a word of its own, and so are the tokens of one letter together.
     """
-    begins: list[bool] = []
-    for row in rows:
-        before = ""
-        for piece in pieces_of(tokenizer, row.answer.tolist()):
-            begins.append(not (before and piece and _in_word(before[-1]) and _in_word(piece[0])))
-            before = piece
+    begins = [first for row in rows for first in _beginnings(pieces_of(tokenizer, row.answer.tolist()))]
     return np.cumsum(begins) - 1
+
+
+def _beginnings(pieces: Sequence[str]) -> Iterator[bool]:
+    """Whether a word begins at each piece. A letter that takes several tokens stands at the last of them."""
+    before, inside = "", False
+    for at, piece in enumerate(pieces):
+        text = piece or next(filter(None, pieces[at:]), "")
+        yield not inside and not (before and text and _in_word(before) and _in_word(text[0]))
+        inside = not piece
+        before = piece[-1:] or before
 
 
 def largest_of_word(values: np.ndarray, words: np.ndarray) -> np.ndarray:
@@ -38,7 +45,7 @@ def largest_of_word(values: np.ndarray, words: np.ndarray) -> np.ndarray:
 
 
 def _in_word(letter: str) -> bool:
-    if not (letter.isalnum() or letter == "_"):
+    if not (letter.isalnum() or letter == "_" or letter in JOINERS or unicodedata.category(letter)[0] == "M"):
         return False
     if unicodedata.east_asian_width(letter) in "WF":
         return False
