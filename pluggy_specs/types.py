@@ -80,6 +80,13 @@ class MethodContext(Protocol):
     def note(self, text: str) -> None:
         """Something a person should know about this run; it stands on the card."""
 
+    def progress(self, doing: str, done: int, of: int) -> bool:
+        """Say how far something long is, such as ``("choosing weights: batch", 3, 18)``, where training is shown.
+
+        False once somebody asked for a stop: leave off then. The run ends before its first step, and what was left
+        undone is done when it goes on.
+        """
+
     def batches(self, count: int) -> Iterator[Batch]:
         """Up to ``count`` training batches, on the device, in an order drawn from ``generator``."""
 

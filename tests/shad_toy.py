@@ -103,10 +103,17 @@ class Context(SimpleNamespace):
             **more,
         )
         self.notes: list[str] = []
+        self.told: list[tuple[str, int, int]] = []
+        self.stop_at = 0
+        """How often progress is told before somebody asks for a stop; never with 0."""
         self.bases: list[torch.nn.Module] = []
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+    def progress(self, doing: str, done: int, of: int) -> bool:
+        self.told.append((doing, done, of))
+        return len(self.told) != self.stop_at
 
     def sweep(self, table: Any = None) -> Iterator[dict[str, torch.Tensor]]:
         every = self.train if table is None else table

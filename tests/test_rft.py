@@ -265,6 +265,42 @@ def test_roles_of_other_rows_are_not_laid_over():
     assert loss_by_role(losses, roles) == {}
 
 
+def test_a_stop_while_roles_are_found_leaves_a_run_that_goes_on(shared, monkeypatch, tmp_path):
+    lab, _, run, _ = shared
+    monkeypatch.setenv("PEFT_LAB_CACHE", str(tmp_path))  # where no roles are known
+    from peft_lab.training.progress import Progress
+    from peft_lab.training.session import resume, train
+
+    class Pressed(Progress):
+        """Stop is pressed when a phase is seen."""
+
+        phases = ()
+
+        def update(self, **facts):
+            super().update(**facts)
+            self.phases = (*self.phases, self.state["phase"])
+            if self.state["phase"].startswith("finding roles: step 2"):
+                self.stop()
+
+    progress = Pressed()
+    stopped = train(lab.recipe("lora+rft", **FAST), lab.host, lab.folder, progress)
+    assert stopped.status == "stopped"
+    assert stopped.record["steps"]["done"] == 0
+    assert progress.phases.count("finding roles: step 2 of 4") == 1
+    assert not any(phase.startswith("finding roles: step 3") for phase in progress.phases)
+    assert "token-roles" not in stopped.artifacts
+    assert resume(stopped, lab.host).status == "finished"
+    assert points(stopped) == points(run)
+    assert "token-roles" in stopped.artifacts
+
+
+def test_without_weights_none_are_computed(shared, monkeypatch):
+    lab, _, _, folder = shared
+    monkeypatch.setenv("PEFT_LAB_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(Rft, "_weights", lambda *_: pytest.fail("tokens were weighed"))
+    assert "token-roles" in lab.train("lora+rft", weights="sft", **FAST).artifacts
+
+
 def test_weights_of_plain_fine_tuning_give_its_numbers_exactly(shared, monkeypatch):
     lab, plain, _, folder = shared
     monkeypatch.setenv("PEFT_LAB_CACHE", str(folder / "cache"))
@@ -317,7 +353,7 @@ def test_roles_by_rule(shared, roles):
 def test_the_control_is_told(shared):
     lab, *_ = shared
     run = lab.train("lora+rft", control=True, **FAST)
-    assert any(note.startswith("Control: tuned on unshuffled") for note in run.record["notes"])
+    assert any(note.startswith("Control: tuned on other rows") for note in run.record["notes"])
 
 
 def test_a_task_without_answers_that_are_text_is_refused(tmp_path):

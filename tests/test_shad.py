@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError
-from shad_toy import BORDER, DIGITS, FRAME, PAD, ROLES, Context, answer, rows, taught, untaught
+from shad_toy import BORDER, DIGITS, FRAME, FRAMES, PAD, ROLES, Context, answer, rows, taught, untaught
 
 from peft_lab.errors import MethodRefused
 from peft_lab.host import Host
@@ -484,12 +484,76 @@ def test_roles_by_word_or_by_token(monkeypatch):
     assert not word.again  # kept apart
 
 
+def test_a_letter_of_several_tokens_does_not_break_its_word():
+    class Letters:
+        """Reads bytes, one token each."""
+
+        all_special_ids = ()
+
+        def decode(self, ids, **_):
+            return bytes(ids).decode(errors="replace")
+
+    for text, words in (
+        ("Győr, Łódź!", ["Győr", ",", " ", "Łódź", "!"]),
+        ("हिन्दी में", ["हिन्दी", " ", "में"]),
+        ("می‌روم", ["می‌روم"]),
+        ("cafe\u0301s", ["cafe\u0301s"]),
+        ("東京", ["東", "京"]),
+        ("à—b", ["à", "—", "b"]),
+    ):
+        told = words_in(Letters(), [Row(0, np.array(list(text.encode())), 0)])
+        cuts = np.flatnonzero(np.diff(told)) + 1
+        assert [bytes(part).decode() for part in np.split(np.array(list(text.encode()), np.uint8), cuts)] == words
+
+
+def test_long_answers_make_a_step_as_large_as_short_ones():
+    """In several passes, whose gradients are added up."""
+    draw = np.random.default_rng(0)
+    long = [Row(n, draw.choice(FRAMES, 28).astype(np.int32), 4 + n) for n in range(6)]
+    whole = Effort(3, 1e-2, 4, 6, 1.0, "all-linear")
+    task = Context(taught(), long).task
+    changes = []
+    for at_once in (1024, 50):
+        with pytest.MonkeyPatch.context() as patch, tuner(taught(), task, PAD, whole, 0) as tuned:
+            patch.setattr(_shad_groups, "ANSWERS", at_once)
+            passes, read = [], tuned.passes.losses
+            patch.setattr(
+                tuned.passes, "losses", lambda g, read=read, p=passes, **m: p.append(len(g.rows)) or read(g, **m)
+            )
+            changes.append(tuned.tune(long, np.random.default_rng(0)))
+        assert sum(passes) >= 3 * 6 and (max(passes) == 6) == (at_once == 1024)
+    for name, values in changes[0].items():
+        torch.testing.assert_close(values, changes[1][name], atol=1e-5, rtol=1e-3)
+
+
 def test_a_group_holds_no_more_than_it_may():
     made = [Row(n, np.ones(300 + n, dtype=np.int32), 200) for n in range(40)]
     groups = list(grouped(made))
     assert sorted(row.number for g in groups for row in g.rows) == list(range(40))
     assert all(len(g.rows) * max(len(r.answer) for r in g.rows) <= 1024 or len(g.rows) == 1 for g in groups)
     assert all(isinstance(g, Group) and g.sizes == [len(r.answer) for r in g.rows] for g in groups)
+
+
+# --- how far it is, and leaving off ---
+
+
+def test_it_is_told_how_far_it_is():
+    context = Context(taught(), rows(60, 1))
+    find_differences(context, settings(control=True))
+    steps = [(done, of) for doing, done, of in context.told if doing == "finding roles: step"]
+    assert steps == [(n, 3 * EFFORT.steps) for n in range(3 * EFFORT.steps)]
+    looked = [(done, of) for doing, done, of in context.told if doing == "finding roles: row"]
+    assert looked[0] == (0, 60) and (60, 60) in looked
+
+
+@pytest.mark.parametrize("when", [1, 9, EFFORT.steps + 1])
+def test_it_leaves_off_when_somebody_asks_for_a_stop(when):
+    context = Context(taught(), rows(60, 1))
+    context.stop_at = when
+    assert find_differences(context, settings()) is None
+    assert len(context.told) == when
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in context.bases[0].modules())
+    assert not find_differences(Context(taught(), rows(60, 1)), settings()).again
 
 
 # --- found again ------------------------------------------------------------------------------------------------------
@@ -543,13 +607,47 @@ def test_a_disk_that_is_full_costs_nothing_but_time(monkeypatch):
 
 
 def test_the_other_sample_of_the_control_is_of_other_rows_and_follows_the_seed(monkeypatch):
-    samples = []
-    monkeypatch.setattr(_shad, "shuffled", lambda sample, *more: samples.append({r.number for r in sample}) or sample)
+    tuned_on, looked_at = watched_tunings(monkeypatch)
     for seed in (0, 1):
         find_differences(Context(taught(), rows(120, 1)), settings(control=True, seed=seed, rows=40))
-    first, other, _, another = samples
+    first, other, again, _, another, _ = tuned_on
     assert len(first) == len(other) == 40 and not first & other
-    assert other != another
+    assert other == again != another
+    assert not looked_at[1] & other  # after those of all rows
+
+
+def test_of_few_rows_half_are_left_to_look_at(monkeypatch):
+    tuned_on, looked_at = watched_tunings(monkeypatch)
+    find_differences(Context(taught(), rows(40, 1)), settings(control=True, rows=40))
+    assert [len(one) for one in tuned_on] == [40, 20, 20]
+    assert len(looked_at[1]) == 20 and not looked_at[1] & tuned_on[1]
+
+
+def watched_tunings(monkeypatch) -> tuple[list[set[int]], list[set[int]]]:
+    """The numbers of rows of each tuning, and of each look at losses, as they come."""
+    tuned_on, looked_at = [], []
+    tune, losses = _shad_tuning.Tuner.tune, _shad_tuning.Tuner.losses
+
+    def tuning(self, some, draw):
+        tuned_on.append({row.number for row in some})
+        return tune(self, some, draw)
+
+    def looking(self, some, *changes):
+        looked_at.append({row.number for row in some})
+        return losses(self, some, *changes)
+
+    monkeypatch.setattr(_shad_tuning.Tuner, "tune", tuning)
+    monkeypatch.setattr(_shad_tuning.Tuner, "losses", looking)
+    return tuned_on, looked_at
+
+
+def test_a_control_that_cannot_shuffle_costs_no_training():
+    """All but two of the answers are the same, so that half of them may not change places."""
+    same = rows(1, 1)[0]
+    made = [Row(n, np.concatenate([row.ids[:BORDER], same.answer]), BORDER) for n, row in enumerate(rows(40, 2))]
+    made[:2] = [Row(n, row.ids, BORDER) for n, row in enumerate(rows(2, 3))]
+    found = find_differences(Context(taught(), made), settings(Effort(2, 1e-3, 8, 8, 1.0), control=True))
+    assert list(said_of(found))
 
 
 # --- whether to trust them --------------------------------------------------------------------------------------------
@@ -561,6 +659,19 @@ def doubted(model, train, **more) -> str:
 
 def test_nothing_speaks_against_a_model_that_copies():
     assert doubted(taught(), rows(80, 1), control=True) == ""
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("many", [40, 120])
+def test_prompts_that_tell_nothing_are_told_of(seed, many):
+    """A model that copies, and prompts that have nothing to do with the answers: tuning moves losses all the same."""
+    draw = np.random.default_rng([seed, 1])
+    loose = [
+        Row(row.number, np.concatenate([[1], draw.choice(DIGITS, 4), row.ids[5:]]).astype(np.int32), BORDER)
+        for row in rows(many, seed)
+    ]
+    assert "not shown that prompts tell anything" in doubted(taught(), loose, control=True, seed=seed)
+    assert "not shown" not in doubted(taught(), rows(many, seed), control=True, seed=seed)
 
 
 def test_an_untrained_model_is_told_of():
@@ -595,6 +706,7 @@ def test_roles_found_with_a_control_serve_without_one():
 
 
 def test_a_control_that_fails_is_told_of():
+    """Also where prompts tell something."""
     summary = find_differences(Context(taught(), rows(60, 1)), settings(control=True)).summary
     assert not [one for one in doubts(summary) if "rises no more" in one]
     turned = {**summary, "control": {**summary["control"], "reasoning": summary["control"]["reasoning"][::-1]}}

@@ -81,15 +81,16 @@ class FindsRoles(Method):
         import torch
 
         rule = self.options.roles
-        said: Iterable[str]
-        if rule == "shad" and context.rehearsal:
-            self.rows = rows_of(context.sweep())
-            roles = np.arange(sum(len(row.answer) for row in self.rows)) % 2  # a step costs the same with any
-            said = [not_found(self.rows, self.settings)]
-        elif rule == "shad":
+        said: Iterable[str] = ()
+        if rule == "shad" and not context.rehearsal:
             self.found = find_differences(context, self.settings)
+        if self.found is not None:
             self.rows, roles = self.found.rows, self.found.roles
             said = said_of(self.found)
+        elif rule == "shad":
+            self.rows = rows_of(context.sweep())
+            roles = np.arange(sum(len(row.answer) for row in self.rows)) % 2  # a step costs the same with any
+            said = [not_found(self.rows, self.settings)] if context.rehearsal else ()
         else:
             self.rows = rows_of(context.sweep())
             roles = np.concatenate(roles_by_rule(context.tokenizer, self.rows, rule, self.options.patterns))
@@ -119,17 +120,21 @@ class FindsRoles(Method):
         known = self.roles[places.clamp(min=0)]
         return torch.where(taught, known, torch.full_like(known, -1))
 
-    def weights_of(self, losses: torch.Tensor, roles: torch.Tensor) -> torch.Tensor | None:
-        """Weights of tokens by their losses and roles, both [batch, token]; None where tokens are not weighed."""
-        return None
+    @property
+    def weighs(self) -> bool:
+        """Whether tokens are weighed by their roles."""
+        return False
+
+    def weights_of(self, losses: torch.Tensor, roles: torch.Tensor) -> torch.Tensor:
+        """Weights of tokens by their losses and roles, both [batch, token]; asked for where tokens are weighed."""
+        raise NotImplementedError
 
     def artifacts(self, model: torch.nn.Module, context: MethodContext) -> Iterator[Artifact]:
         """Roles, differences and weights of some rows: held out where there are any, and trained on."""
-        weighs = type(self).weights_of is not FindsRoles.weights_of
-        shown = [*self._held_out(context), *self._trained_on(MOST_WEIGHED if weighs else MOST_SHOWN)]
-        weights = {}
-        if weighs:
-            weights = self._weights(model, context, shown)
+        if self.options.roles == "shad" and self.found is None:
+            return  # stopped before they were found
+        shown = [*self._held_out(context), *self._trained_on(MOST_WEIGHED if self.weighs else MOST_SHOWN)]
+        weights = self._weights(model, context, shown) if self.weighs else {}
         yield token_roles(context.tokenizer, shown, weights, self.options.roles)
 
     def _trained_on(self, most: int) -> Iterator[Shown]:
@@ -171,8 +176,6 @@ class FindsRoles(Method):
                 taught = supervised[0] > 0
                 roles = torch.full_like(losses, -1)
                 roles[0, taught] = torch.from_numpy(one.roles).to(roles)
-                weights = self.weights_of(losses, roles)
-                if weights is not None:
-                    these = weights[0, taught]
-                    found[at] = (these * len(these) / these.sum()).float().cpu().numpy()
+                these = self.weights_of(losses, roles)[0, taught]
+                found[at] = (these * len(these) / these.sum()).float().cpu().numpy()
         return found

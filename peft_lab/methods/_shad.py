@@ -20,22 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from peft_lab.methods._shad_control import CLEAR, TUNINGS, control, mean, tried
 from peft_lab.methods._shad_kinds import Kinds, kinds_of
 from peft_lab.methods._shad_rows import LEAST, Row, digest_of_rows, rows_of, sample_size, shared_by, shuffled
 from peft_lab.methods._shad_spans import largest_of_word, words_in
 from peft_lab.methods._shad_store import load, save
-from peft_lab.methods._shad_tuning import Change, Effort, Tuner, tuner
+from peft_lab.methods._shad_tuning import Change, Effort, Tell, Tuner, tuner
 from pluggy_specs import MethodContext, Table
 
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 5
+FORMAT = 6
 """Of what is kept; higher when a change of this code makes other roles."""
-CLEAR = 0.05
-"""A difference of losses below this is near to chance: the token's probability changes by less than 5 %."""
-TRIED = 64
-"""Rows on which tunings are compared."""
 SHOWN = 512
 """Rows that a format is looked for in."""
 
@@ -87,8 +84,15 @@ class Differences:
         return (self.ld > 0).astype(np.int8)
 
 
-def find_differences(context: MethodContext, settings: Settings) -> Differences:
+class _Left(Exception):
+    """Somebody asked for a stop."""
+
+
+def find_differences(context: MethodContext, settings: Settings) -> Differences | None:
     """Shuffle, tune, compare; or read what was found before for this model, these rows and settings.
+
+    Returns:
+        None where somebody asked for a stop meanwhile.
 
     Raises:
         MethodRefused: there are too few rows, or all answers are the same.
@@ -101,7 +105,10 @@ def find_differences(context: MethodContext, settings: Settings) -> Differences:
         arrays, change, summary = kept
         return Differences(**arrays, change=change, summary=summary, again=True, rows=rows)
     began = time.perf_counter()
-    found = _found(context, model, rows, settings)
+    try:
+        found = _found(context, model, rows, settings)
+    except _Left:
+        return None
     found.summary["seconds"] = time.perf_counter() - began
     save(key, {"ends": found.ends, "ld": found.ld, "before": found.before}, found.change, found.summary)
     return found
@@ -115,7 +122,8 @@ def differences_of(
 
     found = rows_of(context.sweep(rows))
     parts = Kinds(tuple(known.summary["first"])).split(found)
-    with tuner(context.base(), context.task, _pad(context), settings.effort, settings.seed) as tuned:
+    tell = _tell(context, leave=False)  # training is over, and what it made is being kept
+    with tuner(context.base(), context.task, _pad(context), settings.effort, settings.seed, tell) as tuned:
         told = []
         for part, change in zip(parts, known.changes, strict=True):
             if part:
@@ -132,10 +140,6 @@ class _Told:
     rows: list[Row]
     before: np.ndarray
     after: np.ndarray
-    unshuffled: np.ndarray | None = None
-    """Under a change that was tuned on pairs as they are."""
-    anew: np.ndarray | None = None
-    """Under a change that was tuned on another sample."""
     sample: list[Row] = field(default_factory=list)
     """The rows that were shuffled."""
     change: Change = field(default_factory=dict)
@@ -157,13 +161,16 @@ def _found(context: MethodContext, model: torch.nn.Module, rows: list[Row], sett
     kinds = kinds_of(rows, settings.rows or LEAST)
     parts = kinds.split(rows)
     longest = max(len(row.ids) for row in rows)
-    with tuner(model, context.task, _pad(context), settings.effort, settings.seed) as tuned:
+    tell, tunings = _tell(context, leave=True), len(parts) * (1 + TUNINGS * settings.control)
+    with tuner(model, context.task, _pad(context), settings.effort, settings.seed, tell, tunings) as tuned:
         told = [_told(tuned, part, draw, longest, settings.rows) for part in parts]
         before, after = _in_order(rows, told, ("before", "after"))
         ld = _judge(context, settings, rows, tuned.passes.rounding)(after - before)
         summary = _summary(rows, told, ld, before, settings, tuned, model) | {"first": list(kinds.first)}
         if settings.control:
-            summary |= _control(context, settings, tuned, [_tried(tuned, one, longest, settings.seed) for one in told])
+            trials = [tried(tuned, one.rows, one.sample, one.change, longest, settings.seed) for one in told]
+            looked_at = [row for one in trials for row in one.rows]
+            summary |= control(trials, _judge(context, settings, looked_at, tuned.passes.rounding))
     arrays = {f"{at}/{name}": values.numpy() for at, one in enumerate(told) for name, values in one.change.items()}
     ends = np.cumsum([len(row.answer) for row in rows])
     return Differences(ends, ld, before, arrays, summary, rows=rows)
@@ -192,44 +199,6 @@ def _told(tuned: Tuner, rows: list[Row], draw: np.random.Generator, longest: int
     return _Told(rows, before, after, sample=sample, change=change)
 
 
-def _tried(tuned: Tuner, told: _Told, longest: int, seed: int) -> _Told:
-    """Some rows of a kind under two more tunings: on the sample as it was, and on another one, shuffled anew.
-
-    The other sample is of rows that were not in the first, as far as there are any.
-    """
-    draw = np.random.default_rng([tuned.effort.steps, len(told.rows), 1, seed])
-    known = {row.number for row in told.sample}
-    mixed = [told.rows[i] for i in draw.permutation(len(told.rows))]
-    other = sorted(mixed, key=lambda row: row.number in known)[: len(told.sample)]
-    unshuffled = tuned.tune(told.sample, draw)
-    anew = tuned.tune(shuffled(other, draw, longest), draw)
-    tried = sorted(told.rows, key=lambda row: row.number in known)[:TRIED]
-    before, after, control, second = tuned.losses(tried, told.change, unshuffled, anew)
-    return _Told(tried, before, after, control, second)
-
-
-def _control(context: MethodContext, settings: Settings, tuned: Tuner, told: Sequence[_Told]) -> dict[str, Any]:
-    """What two more tunings beside the one that counts say of the same rows.
-
-    Unshuffled pairs: if the roles mean anything, the loss of reasoning rises less with them, as the prompt goes on to
-    tell it. Another sample, shuffled anew: how often it gives the same role.
-    """
-    names = ("after", "unshuffled", "anew")
-    rows = [row for one in told for row in one.rows]
-    judged = _judge(context, settings, rows, tuned.passes.rounding)
-    ld, control, second = (judged(np.concatenate([getattr(one, name) - one.before for one in told])) for name in names)
-    reason = ld > 0
-    same, clear = reason == (second > 0), np.abs(ld) > CLEAR
-    return {
-        "control": {
-            "rows": len(rows),
-            "reasoning": [_mean(ld[reason]), _mean(control[reason])],
-            "boilerplate": [_mean(ld[~reason]), _mean(control[~reason])],
-        },
-        "agreement": {"all": _mean(same), "clear": _mean(same[clear])},
-    }
-
-
 def _summary(
     rows: Sequence[Row],
     told: Sequence[_Told],
@@ -249,10 +218,10 @@ def _summary(
         "goes_on": bool(tuned.passes.goes_on),
         "tokens": len(ld),
         "reasoning": int(reason.sum()),
-        "mean_reasoning": _mean(ld[reason]),
-        "mean_boilerplate": _mean(ld[~reason]),
-        "clear": _mean(np.abs(ld) > CLEAR),
-        "loss": _mean(before),
+        "mean_reasoning": mean(ld[reason]),
+        "mean_boilerplate": mean(ld[~reason]),
+        "clear": mean(np.abs(ld) > CLEAR),
+        "loss": mean(before),
         "guess": math.log(max(2, int(getattr(model.config, "vocab_size", 0)))),
         "shared": shared_by(rows[:SHOWN]),
     }
@@ -270,10 +239,20 @@ def _key(model: torch.nn.Module, rows: Sequence[Row], settings: Settings) -> str
     return digest.hexdigest()
 
 
+def _tell(context: MethodContext, leave: bool) -> Tell:
+    """Tells a person how far it is.
+
+    Args:
+        leave: end it where somebody asked for a stop.
+    """
+
+    def tell(doing: str, done: int, of: int) -> None:
+        if not context.progress(f"finding roles: {doing}", done, of) and leave:
+            raise _Left
+
+    return tell
+
+
 def _pad(context: MethodContext) -> int:
     pad = context.tokenizer.pad_token_id
     return int(0 if pad is None else pad)
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else 0.0

@@ -52,6 +52,12 @@ def worth_sharing(shared: int, many: int) -> bool:
     return (many - 1) * shared > BEGIN
 
 
+def as_long(rows: Sequence[Row], many: int) -> list[list[Row]]:
+    """Rows in batches of so many that are about as long, the longest first."""
+    ordered = sorted(rows, key=lambda row: len(row.ids), reverse=True)
+    return [ordered[at : at + many] for at in range(0, len(ordered), many)]
+
+
 def grouped(rows: Sequence[Row], most: int = ROWS) -> Iterator[Group]:
     """Rows in groups that one pass can hold, the longest first."""
     group: list[Row] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,6 +95,13 @@ def shuffled(rows: Sequence[Row], draw: np.random.Generator, longest: int) -> li
     """
     whose = deranged([row.answer.tobytes() for row in rows], draw)
     return [_joined(row, rows[int(other)].answer, longest) for row, other in zip(rows, whose, strict=True)]
+
+
+def behind_other_prompts(rows: Sequence[Row], draw: np.random.Generator, longest: int) -> list[Row]:
+    """The same answers, each behind the prompt of a row with another answer."""
+    whose = deranged([row.answer.tobytes() for row in rows], draw)
+    moved = [_joined(rows[int(other)], row.answer, longest) for row, other in zip(rows, whose, strict=True)]
+    return [replace(one, number=row.number) for one, row in zip(moved, rows, strict=True)]
 
 
 def _joined(row: Row, answer: np.ndarray, longest: int) -> Row:

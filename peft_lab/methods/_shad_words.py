@@ -31,6 +31,8 @@ def said_of(found: Differences) -> Iterator[str]:
         f"shuffling {s['sample']} of {s['rows']:,} rows{_apart(s)} and tuning {s['steps']} steps beside {s['layers']}"
         + ("" if found.again else f" ({s['seconds']:.0f} s)")
     )
+    if not s["goes_on"] and not found.again:
+        yield "This model cannot go on from kept keys and values, so that prompts were read anew in every step"
     yield (
         f"Tuning on shuffled answers changed the loss of boilerplate by {s['mean_boilerplate']:+.2f} and that of "
         f"reasoning by {s['mean_reasoning']:+.2f} a token; {s['clear']:.0%} of the differences are clear of chance "
@@ -47,11 +49,18 @@ def _apart(s: dict[str, Any]) -> str:
 
 def _of_control(s: dict[str, Any]) -> Iterator[str]:
     shuffled, unshuffled = s["control"]["reasoning"]
+    behind = s["prompts"]
     yield (
-        f"Control: tuned on unshuffled answers the loss of reasoning changes by {unshuffled:+.2f}, on shuffled ones by "
-        f"{shuffled:+.2f}; another sample gives the same role to {s['agreement']['all']:.0%} of the tokens, and to "
-        f"{s['agreement']['clear']:.0%} of those with a clear difference"
+        f"Control: tuned on other rows as they are the loss of reasoning changes by {unshuffled:+.2f}, on the same "
+        f"rows shuffled by {shuffled:+.2f}; that tuning gives the same role to {s['agreement']['all']:.0%} of the "
+        f"tokens, and to {s['agreement']['clear']:.0%} of those with a clear difference"
     )
+    if behind["least"] is not None:
+        yield (
+            f"Behind the prompts of other rows the loss of reasoning differs by {behind['reasoning']:+.2f}, that of "
+            f"boilerplate by {behind['boilerplate']:+.2f}, that of all tokens by {behind['all']:+.2f} (at least "
+            f"{behind['least']:+.2f}, 99 % sure)"
+        )
 
 
 def doubts(s: dict[str, Any]) -> list[str]:
@@ -74,6 +83,11 @@ def doubts(s: dict[str, Any]) -> list[str]:
         said.append(f"Roles rest on {s['sample']} shuffled rows; at least {FEWEST} are wanted")
     if "control" in s and s["control"]["reasoning"][0] <= s["control"]["reasoning"][1]:
         said.append("Roles cannot be trusted: the loss of reasoning rises no more with shuffled answers than without")
+    if "prompts" in s and s["prompts"]["least"] is not None and s["prompts"]["least"] <= 0:
+        said.append(
+            "Roles cannot be trusted: it is not shown that prompts tell anything of the answers, which are foreseen as "
+            f"well behind the prompt of another row ({s['prompts']['all']:+.2f} a token)"
+        )
     if "agreement" in s and s["agreement"]["clear"] < STEADY:
         said.append(f"Roles are unsteady: another sample agrees on {s['agreement']['clear']:.0%} of the clear ones")
     return said

@@ -53,13 +53,16 @@ class Rft(FindsRoles):
 
     def weigh_tokens(self, losses: torch.Tensor, batch: Batch) -> torch.Tensor | None:
         """Weights that sum to 1 in each answer; none for plain fine-tuning."""
-        return None if self.options.weights == "sft" else self.weights_of(losses, self.roles_in(batch))
+        return self.weights_of(losses, self.roles_in(batch)) if self.weighs else None
 
-    def weights_of(self, losses: torch.Tensor, roles: torch.Tensor) -> torch.Tensor | None:
+    @property
+    def weighs(self) -> bool:
+        """Not where all tokens count alike."""
+        return bool(self.options.weights != "sft")
+
+    def weights_of(self, losses: torch.Tensor, roles: torch.Tensor) -> torch.Tensor:
         """By the losses of both groups, or fixed."""
         options = self.options
-        if options.weights == "sft":
-            return None
         return group_weights(
             losses,
             roles,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from peft_lab.training.batches import Batcher, Encoded
+    from peft_lab.training.progress import Progress
 
 
 def _forget(text: str) -> None:
@@ -37,7 +38,16 @@ class Context:
     longest: int = 0
     """Tokens that a row may have."""
     rehearsal: bool = False
+    watched: Progress | None = None
+    """Where it is shown how far something is; None where nobody looks."""
     make_base: Callable[[], torch.nn.Module] | None = None
+
+    def progress(self, doing: str, done: int, of: int) -> bool:
+        """Show how far something is; False once a stop was asked for."""
+        if self.watched is None:
+            return True
+        self.watched.update(phase=f"{doing} {done:,} of {of:,}")
+        return not self.watched.stopping()
 
     def batches(self, count: int) -> Iterator[Batch]:
         """Up to ``count`` training batches, in an order drawn from :attr:`generator`."""

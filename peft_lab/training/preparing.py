@@ -125,6 +125,7 @@ def prepare(
     generator = torch.Generator().manual_seed(recipe.seed)
     context = Context(accelerator.device, generator, load_tokenizer(found), task, settings.batch_size)
     context.rows, context.note, context.rehearsal = data.splits["train"], journal.note, rehearsal
+    context.watched = progress
     give_back(methods, memory_of(recipe.start) if recipe.start else journal.record)
     vocabulary = adapt_tokenizer(methods, context)
     prints = {
