@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -126,6 +127,8 @@ class Bench:
         """Reads the calls of operations in a cell's text; given by a skin that knows how they are typed."""
         self.watch_study: Callable[[StudyProgress, Callable[[], StudyRows]], StudyRows] | None = None
         """Carries a study out by calling its second argument, and shows it live; given by a skin that can."""
+        self.tells: Callable[[], AbstractContextManager[Progress]] | None = None
+        """Shows how far something is that leaves no run, inside the block; given by a skin that can."""
         self.skin: Skin | None = None
         """Given by a skin that can show widgets."""
         self._host = host
@@ -273,6 +276,12 @@ class Bench:
         forecast = self.plans.get(recipe.fingerprint)
         self.last = train_in_background(recipe, self.host, self.folder, forecast=forecast, anyway=anyway)
         return self.last
+
+    def told(self) -> AbstractContextManager[Progress]:
+        """A progress for what leaves no run, shown inside the block where there is someone to show it to."""
+        from peft_lab.training.progress import Progress
+
+        return self.tells() if self.tells else nullcontext(Progress())
 
     def watched(self, train: Callable[[Progress], Run]) -> Run:
         """Call a function that trains, shown live where there is someone to show it to."""

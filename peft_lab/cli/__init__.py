@@ -87,6 +87,7 @@ def _lab(settings: Settings) -> Lab:
     if place():  # of several processes the main one shows what there is to see
         lab.watch = lab.follow = None
     lab.watch_study = terminal.study_watcher(live)
+    lab.tells = terminal.teller(live)
     lab.read_cell = lambda source: calls_in(source, operations_of(Lab), lambda: lab.host, lab.namespace)
     return lab
 

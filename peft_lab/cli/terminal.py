@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.notebook.live import InTerminal
@@ -51,6 +52,13 @@ def study_watcher(live: bool) -> Callable[[StudyProgress, Callable[[], StudyRows
     from peft_lab.notebook.study_watching import study_screen, watch_study
 
     return lambda progress, work: watch_study(progress, work, study_screen(None, live))
+
+
+def teller(live: bool) -> Callable[[], AbstractContextManager[Progress]]:
+    """What shows how far something is that leaves no run."""
+    from peft_lab.notebook.telling import telling
+
+    return lambda: telling(None, live)
 
 
 def _screen(live: bool) -> Any:

@@ -46,7 +46,9 @@ class Shad(Bench):
         settings: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
         recipe = self.recipe("lora+shad", model=model, data=data, shad_seed=seed, control=not quick, **settings)
         self.forget_served()  # its memory is needed
-        return shown(self.host, found(recipe, self.host), recipe.data.source)
+        with self.told() as progress:
+            roles = found(recipe, self.host, progress)
+        return shown(self.host, roles, recipe.data.source)
 
     @operation("drift run-1 new_logs.jsonl")
     def drift(

@@ -22,6 +22,7 @@ from pluggy_specs.pieces import BOILERPLATE, REASONING
 if TYPE_CHECKING:
     from peft_lab.host import Host
     from peft_lab.recipe import Recipe
+    from peft_lab.training.progress import Progress
 
 METHOD = "shad"
 MOST = 8
@@ -55,8 +56,11 @@ class Found:
         return self.artifact_found
 
 
-def found(recipe: Recipe, host: Host) -> Found:
+def found(recipe: Recipe, host: Host, progress: Progress) -> Found:
     """Find the roles of the training rows of a recipe that names ``shad``, as training would, and stop there.
+
+    Args:
+        progress: is told how far it is. A stop is not asked for through it: there is nothing to keep.
 
     Raises:
         PeftLabError: what training would raise before its first step.
@@ -65,14 +69,13 @@ def found(recipe: Recipe, host: Host) -> Found:
     from peft_lab.training.installed import must_be_installed
     from peft_lab.training.plan import Draft
     from peft_lab.training.preparing import prepare
-    from peft_lab.training.progress import Progress
     from peft_lab.training.randomness import kept_apart
 
     must_be_installed()
     draft = Draft(recipe)
     try:
         with host.blaming(), kept_apart():
-            ready = prepare(recipe, host, draft, Progress())
+            ready = prepare(recipe, host, draft, progress)
             built = ready.job.built
             method = next(one for one in built.methods if one.name == METHOD)
             (artifact,) = method.artifacts(built.model, ready.context)

@@ -5,7 +5,7 @@ Importing this imports IPython only.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ class PeftMagics(Configured):
             )
             self.made.read_cell = self._calls_in
             self.made.watch_study = self._watch_study
+            self.made.tells = self._tells
             self.made.skin = self.skin
             if self.placeholder is not None and self.shell.user_ns.get("lab") is self.placeholder:
                 self.shell.user_ns["lab"] = self.made
@@ -136,6 +137,11 @@ class PeftMagics(Configured):
             self._trained = Path(progress.state["path"]) if "path" in progress.state else None
             if self._trained:
                 self._showed(self._trained)
+
+    def _tells(self) -> AbstractContextManager[Progress]:
+        from peft_lab.notebook.telling import telling
+
+        return telling(self.shell, self.defaults.get("live", True))
 
     def _watch_study(self, progress: StudyProgress, work: Any) -> StudyRows:
         from peft_lab.notebook.study_watching import study_screen, watch_study
