@@ -14,6 +14,7 @@ from peft_lab.keeping.loading import load_folder
 from peft_lab.testing import tiny_causal_lab, tiny_lab
 from peft_lab.testing.tiny import tiny_calls
 from peft_lab.training.conversing import prompt_ids
+from peft_lab.training.generating import Written
 from peft_lab.training.rendering import Template
 from peft_lab.training.restore import restore
 from peft_lab.training.tool_calls import call_scores, calls_in
@@ -49,7 +50,7 @@ def foreseen(restored, prompt, answer):
 )
 def test_what_is_written_is_what_comes_first_token_by_token(lab, method):
     restored = restore(lab.train(method, **{**FEW, "write_answers": 0}), lab.host)
-    prompts = prompt_ids(Template(restored.tokenizer), tiny_calls(5), 400)
+    prompts = prompt_ids(Template(restored.tokenizer), tiny_calls(5))
     assert len(set(map(len, prompts))) > 1  # padding before the shorter ones
     answers = written(restored.built.model, prompts, pad=0, ends=[-1], most=12)
     assert len({tuple(answer) for answer in answers}) > 1
@@ -60,7 +61,7 @@ def test_what_is_written_is_what_comes_first_token_by_token(lab, method):
 def test_positions_are_counted_from_where_a_text_begins(tmp_path):
     lab = tiny_causal_lab(tmp_path, family="gpt2", initializer_range=0.3)
     restored = restore(lab.train("peft:p_tuning", **{**FEW, "write_answers": 0}), lab.host)
-    prompts = prompt_ids(Template(restored.tokenizer), tiny_calls(4), 400)
+    prompts = prompt_ids(Template(restored.tokenizer), tiny_calls(4))
     for prompt, answer in zip(prompts, written(restored.built.model, prompts, pad=0, ends=[-1], most=8), strict=True):
         assert foreseen(restored, prompt, answer).all()
 
@@ -95,7 +96,7 @@ def test_without_a_test_split_calls_are_written_to_validation(lab, tmp_path):
 
 def test_writing_stops_at_the_end_of_the_turn(lab, run):
     restored = restore(run, lab.host)
-    prompts = prompt_ids(Template(restored.tokenizer), tiny_calls(3), 400)
+    prompts = prompt_ids(Template(restored.tokenizer), tiny_calls(3))
     free = written(restored.built.model, prompts, pad=0, ends=[-1], most=10)
     end = free[0][4]
     stopped = written(restored.built.model, prompts, pad=0, ends=[end], most=10)
@@ -112,6 +113,71 @@ def test_draws_follow_the_seed_and_leave_others_alone(lab, run):
     first, again = (restored.write(row, most=20, temperature=1.5, seed=1) for _ in range(2))
     assert torch.equal(torch.rand(1), expected)
     assert first == again != restored.write(row, most=20, temperature=1.5, seed=2)
+
+
+# --- room ------------------------------------------------------------------------------------------------------------
+
+LONG = [{"text": "How much are 30 euros in yen? " * 20}]
+
+
+def test_a_prompt_longer_than_those_of_training_is_read_whole(lab):
+    restored = restore(lab.train("lora", **{**FEW, "write_answers": 0, "max_length": 64}), lab.host)
+    (prompt,) = prompt_ids(Template(restored.tokenizer), LONG)
+    assert 128 < len(prompt) < 512 - 48 == restored.room - 48
+    told = restored.written(LONG, most=48)
+    assert (told.most, told.lost, told.prompts) == (48, [0], [len(prompt)])
+    how = {"pad": 0, "ends": Template(restored.tokenizer).ends, "most": 48}
+    (whole,), (cut,) = (written(restored.built.model, [ids], **how) for ids in (prompt, prompt[-32:]))
+    assert told.tokens == [len(whole)] and whole != cut
+    assert told.answers == [restored.tokenizer.decode(whole, skip_special_tokens=True).strip()]
+
+
+@pytest.mark.parametrize(("family", "method", "taken"), [("gpt2", "lora", 0), ("llama", "peft:prompt_tuning", 20)])
+def test_no_more_is_written_than_the_model_has_positions_for(tmp_path, family, method, taken):
+    lab = tiny_causal_lab(tmp_path, family=family, initializer_range=0.3)
+    run = lab.train(method, **{**FEW, "write_answers": 0, "max_steps": 1})
+    restored = restore(run, lab.host)
+    assert restored.room == 512 - taken
+    (prompt,) = prompt_ids(Template(restored.tokenizer), [{"text": "euros " * 800}])
+    for most, used in ((40, 40), (2000, restored.room // 2)):
+        told = restored.written([{"text": "euros " * 800}], most=most)
+        assert (told.most, told.lost) == (used, [len(prompt) + used - restored.room])
+    how = {"pad": 0, "ends": Template(restored.tokenizer).ends, "most": used}
+    (ids,) = written(restored.built.model, [prompt[used - restored.room :]], **how)
+    assert told.tokens == [len(ids)]
+    short = restored.written([{"text": "euros"}], most=2000)
+    assert (short.most, short.lost) == (restored.room - short.prompts[0], [0])
+
+
+def test_generate_says_what_did_not_fit(lab, run):
+    fits = lab.generate(run.id, LONG[0]["text"], max_new_tokens=8)
+    assert fits.note == "At most 8 tokens, the likeliest token each time."
+    restored = restore(run, lab.host)
+    size = len(prompt_ids(Template(restored.tokenizer), [{"text": "yen " * 600}])[0])
+    shown = lab.generate(run.id, "yen?", "yen " * 600, max_new_tokens=8)
+    both = f"the likeliest token each time. base model tiny, {run.id}: room for 512 tokens, "
+    assert shown.note == (
+        f"At most 8 tokens, {both}8 of them for the answer; of the {size} tokens of prompt 2 the first {size - 504} "
+        "were left out (a system message, tools or first messages)."
+    )
+    limited = lab.generate(run.id, "yen?", max_new_tokens=600)
+    room = 512 - restored.written([{"text": "yen?"}], most=1).prompts[0]
+    assert limited.note == (
+        f"At most {room} tokens, {both}prompt and answer together: an answer could have {room}, not 600."
+    )
+
+
+def test_a_run_says_that_requests_were_cut_before_calls_were_written(lab, run):
+    assert not [note for note in run.record["notes"] if "calls were written" in note or "Calls" in note]
+    notes = lab.train("lora", data="tiny", **{**FEW, "max_steps": 1, "max_length": 64}).record["notes"]
+    assert (
+        "4 of 4 requests that calls were written to are too long for 64 tokens with the answer, and lost the beginning "
+        "(a system message, tools or first messages)"
+    ) in notes
+    assert "Calls were written with 32 tokens at most, as 64 have to hold the request, too" in notes
+
+
+# --- calls -----------------------------------------------------------------------------------------------------------
 
 
 def test_tool_calls_are_compared_as_json():
@@ -155,7 +221,8 @@ def test_generate_shows_base_and_run_side_by_side(lab, run, tmp_path):
 
 
 def test_what_models_write_is_escaped(lab, run, monkeypatch):
-    monkeypatch.setattr("peft_lab.training.restore.Restored.write", lambda self, rows, **_: [HOSTILE] * len(rows))
+    told = Written([HOSTILE], [9], [9], 512, 128)
+    monkeypatch.setattr("peft_lab.training.restore.Restored.written", lambda self, rows, **_: told)
     shown = lab.generate(run.id, HOSTILE)
     page, text = shown._repr_html_(), str(shown)
     assert "<img" not in page and "&lt;img" in page and "\\u202e" in page and "\u202e" not in page + text
@@ -194,7 +261,7 @@ def test_peft_alone_opens_what_was_saved(lab, run, tmp_path):
     base = AutoModelForCausalLM.from_pretrained(lab.host.find("models", "tiny").folder())
     opened = PeftModel.from_pretrained(base, str(saved.folder)).eval()
     restored = restore(run, lab.host)
-    prompts = prompt_ids(Template(restored.tokenizer), tiny_calls(3), 400)
+    prompts = prompt_ids(Template(restored.tokenizer), tiny_calls(3))
     assert written(opened.base_model.model, prompts, pad=0, ends=[1], most=8) == written(
         restored.built.model, prompts, pad=0, ends=[1], most=8
     )
@@ -211,7 +278,7 @@ def test_a_merged_model_is_a_plain_one(lab, run, tmp_path):
     assert merged.difference < merging.MOST
     plain = AutoModelForCausalLM.from_pretrained(merged.folder).eval()
     restored = restore(run, lab.host)
-    prompts = prompt_ids(Template(restored.tokenizer), tiny_calls(3), 400)
+    prompts = prompt_ids(Template(restored.tokenizer), tiny_calls(3))
     assert written(plain, prompts, pad=0, ends=[1], most=8) == written(
         restored.built.model, prompts, pad=0, ends=[1], most=8
     )

@@ -42,13 +42,12 @@ class Generating(Bench):
             raise BadOption("an answer needs a token at least, and a temperature of 0 or more", "--max-new-tokens 64")
         schemas = _tools(tools) if tools else []
         how: dict[str, Any] = {"most": max_new_tokens, "temperature": temperature, "seed": seed}
+        base = texts.BASE_MODEL.format(model=chosen.recipe.model)
         write = {
-            texts.BASE_MODEL.format(model=chosen.recipe.model): lambda rows: self.serve_base(chosen).write(rows, **how),
-            chosen.id: lambda rows: self.serve(chosen).write(rows, **how),
+            base: lambda rows: self.serve_base(chosen).written(rows, **how),
+            chosen.id: lambda rows: self.serve(chosen).written(rows, **how),
         }
-        said = texts.DRAWN if temperature else texts.LIKELIEST
-        note = said.format(most=max_new_tokens, temperature=f"{temperature:g}", seed=seed)
-        return written_by(chosen, prompts, write, tools=schemas, system=system, note=note)
+        return written_by(chosen, prompts, write, tools=schemas, system=system, **how)
 
 
 def _tools(name: str) -> list[dict[str, Any]]:

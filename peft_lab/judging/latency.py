@@ -172,26 +172,12 @@ def _writing(restored: Restored, rows: Sequence[Row], wait: Callable[[], None]) 
     first = _clocked(lambda some: restored.write(some, most=1), one, wait, WARM_UP)
     lengths: list[int] = []
     some = one[:ANSWERS]
-    whole = _clocked(lambda some: lengths.append(_written_tokens(restored, some)), some, wait, 0)
+    whole = _clocked(lambda some: lengths.extend(restored.written(some, most=LONGEST).tokens), some, wait, 0)
+    lengths = [max(1, length) for length in lengths]
     p50, p95, p99 = (float(value) for value in np.percentile(first, (50, 95, 99)))
     behind = float(whole.sum()) - p50 * len(some)
     speed = (sum(lengths) - len(lengths)) / behind if behind > 0 and sum(lengths) > len(lengths) else None
     return Times(CALLS, p50, p95, p99, answer_p50=float(np.median(whole)), tokens_per_second=speed)
-
-
-def _written_tokens(restored: Restored, rows: Sequence[Row]) -> int:
-    """Let the model answer a row; how many tokens it wrote."""
-    from peft_lab.training.conversing import prompt_ids
-    from peft_lab.training.rendering import Template
-    from peft_lab.training.writing import written
-
-    template = Template(restored.tokenizer)
-    most = max(1, min(LONGEST, restored.max_length // 2))
-    prompts = prompt_ids(template, rows, restored.max_length - most)
-    pad = int(restored.tokenizer.pad_token_id)
-    with restored.place.autocast():
-        (ids,) = written(restored.built.model, prompts, pad=pad, ends=template.ends, most=most)
-    return max(1, len(ids))
 
 
 def _clocked(call: Call, groups: Sequence[Sequence[Row]], wait: Callable[[], None], warm_up: int) -> np.ndarray:

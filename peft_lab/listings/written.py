@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peft_lab.conversation import Conversation, Message
 from peft_lab.present.style import BORDER, PLAIN, esc, plain, visible
 from peft_lab.run import Run
 from peft_lab.texts import tables as texts
+
+if TYPE_CHECKING:
+    from peft_lab.training.generating import Written
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,13 @@ class SideBySide:
 def written_by(
     run: Run,
     prompts: Sequence[str],
-    write: Mapping[str, Callable[[list[dict[str, str]]], list[str]]],
+    write: Mapping[str, Callable[[list[dict[str, str]]], Written]],
     *,
     tools: Sequence[Mapping[str, Any]] = (),
     system: str | None = None,
-    note: str = "",
+    most: int,
+    temperature: float,
+    seed: int,
 ) -> SideBySide:
     """Ask models for answers to prompts.
 
@@ -86,16 +91,33 @@ def written_by(
         write: by the name of each model, what answers to rows.
         tools: schemas of tools that may be called.
         system: what stands before the conversation.
+        most: tokens that an answer may have; said, with ``temperature`` and ``seed``, below the answers.
     """
     before = (Message("system", system),) if system else ()
     rows = []
     for prompt in prompts:
         text, context = Conversation((*before, Message("user", prompt)), tuple(tools)).columns()
         rows.append({"text": text, "text_pair": context})
-    columns = [answer(rows) for answer in write.values()]
-    answers = list(zip(*columns, strict=True))
+    written = {model: answer(rows) for model, answer in write.items()}
+    answers = list(zip(*(one.answers for one in written.values()), strict=True))
+    how = texts.DRAWN if temperature else texts.LIKELIEST
+    longest = max(one.most for one in written.values())
+    said = [how.format(most=longest, temperature=f"{temperature:g}", seed=seed), *_did_not_fit(written, most)]
     title = texts.WRITTEN_BY.format(run=run.id, method=run.recipe.method, data=run.recipe.data.source)
-    return SideBySide(title, list(write), list(prompts), answers, note)
+    return SideBySide(title, list(write), list(prompts), answers, " ".join(said))
+
+
+def _did_not_fit(written: Mapping[str, Written], wanted: int) -> list[str]:
+    """What models had no room for, once for all of which it is the same."""
+    found: dict[str, list[str]] = {}
+    for model, one in written.items():
+        if one.most < wanted:
+            found.setdefault(texts.ANSWER_LIMITED.format(room=one.room, most=one.most, wanted=wanted), []).append(model)
+        for number, (size, lost) in enumerate(zip(one.prompts, one.lost, strict=True), 1):
+            if lost:
+                cut = texts.PROMPT_CUT.format(room=one.room, most=one.most, number=number, size=size, lost=lost)
+                found.setdefault(cut, []).append(model)
+    return [texts.ABOUT_MODELS.format(models=", ".join(models), said=said) for said, models in found.items()]
 
 
 def _shown(answer: str) -> str:

@@ -91,6 +91,12 @@ ENDS_AT_ONCE = "(ends at once)"
 BASE_MODEL = "base model {model}"
 LIKELIEST = "At most {most} tokens, the likeliest token each time."
 DRAWN = "At most {most} tokens, drawn at temperature {temperature}, seed {seed}."
+ABOUT_MODELS = "{models}: {said}"
+ANSWER_LIMITED = "room for {room} tokens, prompt and answer together: an answer could have {most}, not {wanted}."
+PROMPT_CUT = (
+    "room for {room} tokens, {most} of them for the answer; of the {size} tokens of prompt {number} the first {lost} "
+    "were left out (a system message, tools or first messages)."
+)
 
 # --- data and models -------------------------------------------------------------------------------------------------
 

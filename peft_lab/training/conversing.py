@@ -132,10 +132,10 @@ class _Gathered:
         )
 
 
-def prompt_ids(template: Template, rows: Sequence[Mapping[str, Any]], longest: int) -> list[list[int]]:
-    """The tokens that stand before the answers to some rows, at most ``longest`` of each: the last ones."""
+def prompt_ids(template: Template, rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """The tokens that stand before the answers to some rows."""
     asked = [template.prompt(_conversation(row["text"], row.get("text_pair") or "", i)) for i, row in enumerate(rows)]
-    return [ids[-longest:] for ids in _ids(template.tokenizer, asked)]
+    return _ids(template.tokenizer, asked)
 
 
 def _texts(rows: Any, template: Template, answered: bool) -> Iterator[tuple[int, list[str], list[str]]]:

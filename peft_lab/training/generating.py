@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,30 +28,56 @@ SPARE = 16
 KIND = "written-answers"
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a model answered to some rows, and how far they fitted."""
+
+    answers: list[str]
+    tokens: list[int]
+    """Of each answer."""
+    prompts: list[int]
+    """Tokens of each prompt, before anything was left out."""
+    room: int | None
+    """Tokens of a prompt and its answer together; None where any number fits."""
+    most: int
+    """Tokens that an answer could have."""
+
+    @property
+    def lost(self) -> list[int]:
+        """Tokens of each prompt that were left out, at its beginning."""
+        return [0 if self.room is None else max(0, size + self.most - self.room) for size in self.prompts]
+
+
 def write(
     model: torch.nn.Module,
     rows: Sequence[Mapping[str, Any]],
     tokenizer: Any,
-    longest: int,
+    room: int | None,
     most: int,
     *,
     temperature: float = 0.0,
     seed: int = 0,
-) -> list[str]:
+) -> Written:
     """What a model answers to rows with ``text`` and maybe ``text_pair``.
 
     Args:
-        longest: tokens of prompt and answer together; a longer prompt loses its beginning.
+        room: tokens of prompt and answer together. Where that is too few for all, answers may have half of it, or what
+            the longest prompt leaves if that is more, and prompts lose their beginning.
         most: tokens of an answer at most.
         temperature: 0 takes the likeliest token each time.
         seed: for the draws above it.
     """
     template = Template(tokenizer)
-    most = max(1, min(most, longest // 2))
-    prompts = prompt_ids(template, rows, longest - most)
+    prompts = prompt_ids(template, rows)
+    sizes = [len(prompt) for prompt in prompts]
+    if room is not None:
+        most = max(1, min(most, max(room // 2, room - max(sizes, default=0))))
+        prompts = [prompt[max(0, len(prompt) + most - room) :] for prompt in prompts]
     ends, pad = template.ends, int(tokenizer.pad_token_id)
     ids = written(model, prompts, pad=pad, ends=ends, most=most, temperature=temperature, seed=seed)
-    return [tokenizer.decode(one, skip_special_tokens=True, clean_up_tokenization_spaces=False).strip() for one in ids]
+    plain: dict[str, Any] = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+    answers = [tokenizer.decode(one, **plain).strip() for one in ids]
+    return Written(answers, [len(one) for one in ids], sizes, room, most)
 
 
 def held_out(ready: Prepared) -> tuple[str, Any]:
@@ -98,7 +125,10 @@ def _written_calls(ready: Prepared, split: str) -> tuple[dict[str, float], Artif
     most = max(map(len, tokenizer(wanted, add_special_tokens=False)["input_ids"])) + SPARE
     asked = [{name: row[name] for name in row if name != "label"} for row in rows]
     with job.accelerator.autocast():
-        answers = write(job.built.model, asked, tokenizer, ready.longest, most)
+        told = write(job.built.model, asked, tokenizer, ready.longest, most)
+    answers = told.answers
+    for note in _did_not_fit(told, most, ready.longest):
+        ready.context.note(note)
     scores = call_scores(zip(answers, wanted, strict=True))
     right = np.array([calls_in(one) == calls_in(other) for one, other in zip(answers, wanted, strict=True)])
     numbers = np.array([calls[i] for i in dict.fromkeys(places.tolist())], dtype=np.int64)
@@ -110,3 +140,15 @@ def _written_calls(ready: Prepared, split: str) -> tuple[dict[str, float], Artif
     }
     said = f"{len(answers)} of {len(calls)} requests of {split} that ask for a tool call"
     return scores, Artifact(KIND, arrays, said)
+
+
+def _did_not_fit(told: Written, wanted: int, longest: int) -> Iterator[str]:
+    """What a person should know about scores of calls for which there was too little room."""
+    if cut := sum(lost > 0 for lost in told.lost):
+        have = "is" if cut == 1 else "are"
+        yield (
+            f"{cut} of {len(told.prompts)} requests that calls were written to {have} too long for {longest} tokens "
+            "with the answer, and lost the beginning (a system message, tools or first messages)"
+        )
+    if told.most < wanted:
+        yield f"Calls were written with {told.most} tokens at most, as {longest} have to hold the request, too"

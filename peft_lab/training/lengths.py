@@ -31,11 +31,7 @@ def longest_text(
     """
     from peft_lab.sources.families import position_limit
 
-    limit = position_limit(found)
-    taken = {}
-    for method in methods:
-        with asking("methods", method.name, "positions"):
-            taken[method.name] = operator.index(method.positions(found.config))
+    limit, taken = position_limit(found), _taken(found, methods)
     room = wanted if limit is None else limit - sum(taken.values())
     if limit is not None and room < SHORTEST:
         greedy = max(taken, key=lambda name: taken[name])
@@ -49,3 +45,20 @@ def longest_text(
         whose = "".join(f", {name} takes {count}" for name, count in taken.items() if count)
         note(f"max_length {wanted} was lowered to {room}: {found.name} has {limit} positions{whose}")
     return room
+
+
+def room_for_text(found: FoundModel, methods: Sequence[Method]) -> int | None:
+    """Tokens that a text can have at all, whatever was trained on; None where the model counts no positions."""
+    from peft_lab.sources.families import position_limit
+
+    limit = position_limit(found)
+    return None if limit is None else limit - sum(_taken(found, methods).values())
+
+
+def _taken(found: FoundModel, methods: Sequence[Method]) -> dict[str, int]:
+    """Positions that each method takes from a text."""
+    taken = {}
+    for method in methods:
+        with asking("methods", method.name, "positions"):
+            taken[method.name] = operator.index(method.positions(found.config))
+    return taken

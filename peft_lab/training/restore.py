@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from peft_lab.host import Host
     from peft_lab.training.build import Built
+    from peft_lab.training.generating import Written
     from pluggy_specs import Artifact, Batch, Method, Table, Task
 
 
@@ -47,8 +48,11 @@ class Restored:
     tokenizer: Any
     place: Place
     max_length: int
+    """Tokens of a text as in training."""
     batch_size: int = 128
     """Rows in one evaluation batch, as the run had."""
+    room: int | None = None
+    """Tokens that the model has positions for; None where it counts none."""
 
     def outputs(self, rows: Table) -> np.ndarray:
         """Raw outputs for rows with ``text`` (and ``text_pair``), in order.
@@ -96,11 +100,16 @@ class Restored:
             most: new tokens at most.
             temperature: 0 takes the likeliest token each time.
         """
+        return self.written(rows, most=most, temperature=temperature, seed=seed).answers
+
+    def written(self, rows: Table, *, most: int = 128, temperature: float = 0.0, seed: int = 0) -> Written:
+        """What :meth:`write` says, and how far prompts and answers fitted: into all that the model has positions for,
+        which is more than it was trained on."""
         from peft_lab.training.generating import write
 
         how: dict[str, Any] = {"temperature": temperature, "seed": seed}
         with self.place.autocast():
-            return write(self.built.model, rows, self.tokenizer, self.max_length, most, **how)
+            return write(self.built.model, rows, self.tokenizer, self.room, most, **how)
 
     def _means(self) -> dict[str, Any]:
         from peft_lab.training.batches import Batcher
@@ -200,7 +209,7 @@ def _assemble(
     from peft_lab.training.build import adapt_tokenizer, build
     from peft_lab.training.context import Context
     from peft_lab.training.hardware import choose_device, choose_precision, settings_here
-    from peft_lab.training.lengths import longest_text
+    from peft_lab.training.lengths import longest_text, room_for_text
     from peft_lab.training.memory import give_back
     from peft_lab.training.randomness import kept_apart
 
@@ -232,5 +241,5 @@ def _assemble(
             precision=place.precision,
             training=False,
         )
-    longest = longest_text(found, settings.max_length, methods)
-    return Restored(built, task, targets, context.tokenizer, place, longest, settings.eval_batch_size)
+    longest, room = longest_text(found, settings.max_length, methods), room_for_text(found, methods)
+    return Restored(built, task, targets, context.tokenizer, place, longest, settings.eval_batch_size, room)
