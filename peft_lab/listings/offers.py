@@ -19,8 +19,10 @@ QUESTIONS = {
     "which weights": ("attach", "prepare", "masks"),
     "which units": ("adapt_tokenizer",),
     "which tokens": ("weigh_tokens",),
-    "how far": ("penalty",),
+    "how far": ("penalty", "pull"),
 }
+OF_COMPANIONS = {**QUESTIONS, "which weights": ("masks",), "how far": ("penalty", "pull", "rates")}
+"""Of methods that train nothing of their own: they attach only to look or to refuse, and their rates are for others."""
 
 
 def methods(host: Host) -> Table:
@@ -42,11 +44,13 @@ def methods(host: Host) -> Table:
 def question(method: type[Method]) -> str:
     """Which of the four questions a method answers, read off the hooks it has."""
     answered = [
-        texts.QUESTIONS[q]
-        for q, hooks in QUESTIONS.items()
+        q
+        for q, hooks in (OF_COMPANIONS if method.companion else QUESTIONS).items()
         if any(getattr(method, h) is not getattr(Method, h) for h in hooks)
     ]
-    return ", ".join(answered)
+    if method.companion and not answered:
+        answered = ["which tokens"]  # the only answer that can be found and shown without changing the training
+    return ", ".join(texts.QUESTIONS[q] for q in answered)
 
 
 def method_options(host: Host, names: Iterable[str]) -> Table:
