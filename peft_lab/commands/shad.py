@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from peft_lab.present.table import Table
 
 MOST_ROWS = 256
+OPTION = "shad.shad_"
+"""How keys of the method's options begin that are flags here."""
 
 
 class Shad(Bench):
@@ -32,9 +34,15 @@ class Shad(Bench):
         quick: Annotated[bool, About("without the control, which takes two thirds of the tuning")] = False,
     ) -> Stack | Table:
         """Tell reasoning from boilerplate in answers, by shuffling them (SHAD); nothing is trained."""
+        said = {"rows": rows, "steps": steps, "rate": rate}
         if data == "drift":
             if len(more) != 2:
                 raise BadOption("drift takes a run and new data", "shad drift run-1 new_logs.jsonl")
+            others = {"model": model, **said, "seed": seed or None, "max-length": max_length, "quick": quick or None}
+            if given := [f"--{name}" for name, value in others.items() if value is not None]:
+                raise BadOption(
+                    f"shad drift takes no {' and no '.join(given)}", "It compares by the model and the roles of the run"
+                )
             return self.drift(*more)
         if more:
             raise BadOption(
@@ -42,9 +50,17 @@ class Shad(Bench):
             )
         from peft_lab.listings.shad import found, shown
 
-        said = {"shad_rows": rows, "shad_steps": steps, "shad_rate": rate, "max_length": max_length}
-        settings: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-        recipe = self.recipe("lora+shad", model=model, data=data, shad_seed=seed, control=not quick, **settings)
+        settings: dict[str, Any] = {f"shad_{name}": value for name, value in said.items() if value is not None}
+        if max_length is not None:
+            settings["max_length"] = max_length
+        try:
+            recipe = self.recipe("lora+shad", model=model, data=data, shad_seed=seed, control=not quick, **settings)
+        except BadOption as error:
+            flag = error.key.removeprefix(OPTION)
+            if flag == error.key:
+                raise
+            # The person wrote --rows, and shad_rows is the method's name for it.
+            raise BadOption(f"--{flag}: {error.message.partition(f'{flag}: ')[2]}", error.hint, flag) from error
         self.forget_served()  # its memory is needed
         with self.told() as progress:
             roles = found(recipe, self.host, progress)
