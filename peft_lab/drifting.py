@@ -1,13 +1,14 @@
 """Whether new answers have the format that a run was trained on: arithmetic on losses of tokens, no model.
 
 Format tokens are those that stand, with the token before them, in many of the answers, or were boilerplate where the
-run found roles. In answers of the old format a trained model foresees them; where the format changed it does not.
+run found roles. In answers of the old format a trained model foresees them; where the format changed it does not, or
+there are hardly any. A run that does not foresee its own format tells nothing by its losses.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,11 +21,19 @@ Pair = tuple[int, int]
 """A token and the one before it."""
 SUPPORT = 0.3
 """A pair that at least this share of the answers have belongs to their format."""
-QUANTILE, LEAST_LOSS = 0.95, 0.5
-"""A loss has risen that is above this quantile of those of format tokens before, and above this number: a token less
-likely than 60 % is none that a model is sure of."""
-DRAWS, SURE, LEAST_SHARE = 2000, 0.99, 0.1
-"""The threshold: this quantile over so many draws of held-out rows, and at least this share."""
+FORESEEN = 0.5
+"""A token with a loss above this is foreseen badly: it is less likely than 60 %."""
+UNLEARNED = 0.5
+"""A run that foresees more than this share of its own format badly has not learned it, and its losses tell nothing. A
+choice of this project: language models that were trained have 0.2 to 0.3, those with random weights 1."""
+DRAWS, SURE = 2000, 0.995
+"""What is chance: up to this quantile over so many draws of held-out rows."""
+LEAST_RISE, LEAST_FALL = 0.1, 0.25
+"""What is no change, however sure it is: of the share foreseen badly, a rise in points; of the known format, a fall as
+a part of what held-out rows have."""
+ELSEWHERE = 2
+"""Rows that must have boilerplate for it to be known: what one row alone has can be found in no other. Of a held-out
+row these must be others, so that new rows are not measured against rows that the format was read from."""
 EXAMPLES, LONGEST = 6, 24
 """Stretches that are shown, and how many tokens of each."""
 
@@ -34,72 +43,102 @@ class Drift:
     """What became of the format."""
 
     share: float
-    """Of the new format tokens, those whose loss has risen."""
+    """Of the new format tokens, those that are foreseen badly."""
     old_share: float
     """The same of held-out rows of the old data."""
     threshold: float
-    loss: float
-    """Above which a loss has risen."""
+    """Above which that is no chance."""
     rows: int
     old_rows: int
     tokens: int
     """New format tokens."""
+    old_tokens: int
     known: float
     """Share of the new answers' tokens that the old format has, too."""
     old_known: float
+    least_known: float
+    """Below which that is no chance."""
+    lost: bool
+    """Whether new answers hold much less of the known format: in share, and in tokens an answer. Longer values alone
+    lower the first, shorter answers the second."""
     examples: Sequence[tuple[tuple[int, ...], int, float]] = field(default_factory=tuple)
-    """Stretches of tokens whose loss has risen, with in how many answers and their mean loss, the commonest first."""
+    """Stretches of tokens foreseen badly, with in how many answers and their mean loss, the commonest first."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether losses tell anything: the run foresees its own format."""
+        return self.old_tokens > 0 and self.old_share <= UNLEARNED
+
+    @property
+    def enough(self) -> bool:
+        """Whether so many new format tokens can tell anything: some share of them would be no chance."""
+        return self.tokens > 0 and self.threshold < 1
+
+    @property
+    def risen(self) -> bool:
+        """Whether new format tokens are foreseen worse than held-out ones."""
+        return self.learned and self.share > self.threshold
 
     @property
     def changed(self) -> bool:
-        """Whether roles must be found again. Answers without any format have changed as well."""
-        return not self.tokens or self.share > self.threshold
+        """Whether roles must be found again."""
+        return self.lost or self.risen
+
+    @property
+    def told(self) -> bool:
+        """Whether anything can be said."""
+        return self.changed or (self.learned and self.enough)
 
 
 def boilerplate_pairs(roles: Artifact) -> set[Pair]:
-    """Pairs that were boilerplate at least every second time."""
+    """Pairs that were boilerplate at least every second time, and not in one row alone."""
     times: Counter[Pair] = Counter()
     boilerplate: Counter[Pair] = Counter()
-    for row in rows_of(roles).values():
+    rows = list(rows_of(roles).values())
+    for row in rows:
         for pair, role in zip(pairs_of(row), row.values["role"].tolist(), strict=True):
             times[pair] += 1
             boilerplate[pair] += role == BOILERPLATE
-    return {pair for pair, many in times.items() if 2 * boilerplate[pair] >= many}
+    having = _having(rows)
+    return {pair for pair, many in times.items() if 2 * boilerplate[pair] >= many and having[pair] >= ELSEWHERE}
 
 
 def compare_formats(old: Sequence[Taught], new: Sequence[Taught], known: set[Pair], seed: int = 0) -> Drift:
-    """Whether the losses of format tokens have risen.
+    """Whether format tokens are foreseen worse, or are hardly there any more.
 
     Args:
         old: held-out rows of the data that the run was trained on, with losses ``after``.
         new: rows that may have another format, with the same.
         known: boilerplate of the old format; empty where no roles were found.
-        seed: of the draws for the threshold.
+        seed: of the draws for the thresholds.
     """
-    before, now = (_format(rows, known) for rows in (old, new))
-    losses = np.concatenate([row.values["after"][part] for row, part in zip(old, before, strict=True)])
-    limit = max(LEAST_LOSS, float(np.quantile(losses, QUANTILE)) if len(losses) else 0.0)
-    risen_before, risen = (
-        np.array(
-            [[(row.values["after"][part] > limit).sum(), part.sum()] for row, part in zip(rows, parts, strict=True)]
-        )
-        for rows, parts in ((old, before), (new, now))
-    )
-    draw = np.random.default_rng(seed).integers(len(old), size=(DRAWS, len(new)))
-    sums = risen_before[draw].sum(1)
-    shares = sums[:, 0] / np.maximum(1, sums[:, 1])
-    tokens = int(risen[:, 1].sum())
+    known = known | _repeated(old)
+    having = _having(old)
+    of_old, of_new = _in_each(old, known), _in_each(new, known | _repeated(new))
+    by_row = _counts(old, of_old, _in_each(old, {pair for pair in known if having[pair] > ELSEWHERE}))
+    was, now = by_row.sum(0), _counts(new, of_new, _in_each(new, known)).sum(0)
+    # Held-out rows are a sample as well: what is chance lies between two draws of them.
+    draw, each = np.random.default_rng(seed), np.full(len(old), 1 / len(old))
+    as_new, as_old = (draw.multinomial(many, each, DRAWS) @ by_row for many in (len(new), len(old)))
+
+    def least(of: Callable[[np.ndarray], np.ndarray]) -> float:
+        fall = float(np.quantile(of(as_new) - of(as_old), 1 - SURE))
+        return float(of(was)) + min(fall, -LEAST_FALL * float(of(was)))
+
+    rise = float(np.quantile(_badly(as_new) - _badly(as_old), SURE))
     return Drift(
-        share=float(risen[:, 0].sum() / max(1, tokens)),
-        old_share=float(risen_before[:, 0].sum() / max(1, risen_before[:, 1].sum())),
-        threshold=max(LEAST_SHARE, float(np.quantile(shares, SURE))),
-        loss=limit,
+        share=float(_badly(now)),
+        old_share=float(_badly(was)),
+        threshold=float(_badly(was)) + max(LEAST_RISE, rise),
         rows=len(new),
         old_rows=len(old),
-        tokens=tokens,
-        known=_share_of(new, known | _repeated(old)),
-        old_known=_share_of(old, known | _repeated(old)),
-        examples=tuple(_examples(new, now, limit)),
+        tokens=int(now[OF_FORMAT]),
+        old_tokens=int(was[OF_FORMAT]),
+        known=float(_known(now)),
+        old_known=float(_known(was)),
+        least_known=max(0.0, least(_known)),
+        lost=bool(all(of(now) < least(of) for of in (_known, _known_each))),
+        examples=tuple(_examples(new, of_new)),
     )
 
 
@@ -108,30 +147,55 @@ def pairs_of(row: Taught) -> list[Pair]:
     return list(zip(row.before.tolist(), row.ids.tolist(), strict=True))
 
 
+def _having(rows: Sequence[Taught]) -> Counter[Pair]:
+    """How many rows have each pair."""
+    return Counter(pair for row in rows for pair in set(pairs_of(row)))
+
+
 def _repeated(rows: Sequence[Taught]) -> set[Pair]:
     """Pairs that many of the rows have, and at least two."""
-    having = Counter(pair for row in rows for pair in set(pairs_of(row)))
-    return {pair for pair, many in having.items() if many >= max(2, SUPPORT * len(rows))}
+    return {pair for pair, many in _having(rows).items() if many >= max(2, SUPPORT * len(rows))}
 
 
-def _format(rows: Sequence[Taught], known: set[Pair]) -> list[np.ndarray]:
-    """Which supervised tokens of each row are of its format."""
-    of_format = known | _repeated(rows)
-    return [np.array([pair in of_format for pair in pairs_of(row)], dtype=bool) for row in rows]
+def _in_each(rows: Sequence[Taught], pairs: set[Pair]) -> list[np.ndarray]:
+    """Which supervised tokens of each row are among these."""
+    return [np.array([pair in pairs for pair in pairs_of(row)], dtype=bool) for row in rows]
 
 
-def _share_of(rows: Sequence[Taught], pairs: set[Pair]) -> float:
-    every = [pair in pairs for row in rows for pair in pairs_of(row)]
-    return float(np.mean(every)) if every else 0.0
+BADLY, OF_FORMAT, KNOWN, TOKENS, ROWS = range(5)
+"""Columns of counts."""
 
 
-def _examples(
-    rows: Sequence[Taught], parts: Sequence[np.ndarray], limit: float
-) -> list[tuple[tuple[int, ...], int, float]]:
+def _counts(rows: Sequence[Taught], of_format: Sequence[np.ndarray], known: Sequence[np.ndarray]) -> np.ndarray:
+    """Counts by row. A loss that is no number is none of a token that is foreseen."""
+    return np.array(
+        [
+            [np.sum(~(row.values["after"][part] <= FORESEEN)), part.sum(), held.sum(), len(held), 1]
+            for row, part, held in zip(rows, of_format, known, strict=True)
+        ]
+    )
+
+
+def _badly(counts: np.ndarray) -> np.ndarray:
+    """Of format tokens, the share that is foreseen badly."""
+    return np.asarray(counts[..., BADLY] / np.maximum(1, counts[..., OF_FORMAT]))
+
+
+def _known(counts: np.ndarray) -> np.ndarray:
+    """Of all tokens, the share that is in the known format."""
+    return np.asarray(counts[..., KNOWN] / np.maximum(1, counts[..., TOKENS]))
+
+
+def _known_each(counts: np.ndarray) -> np.ndarray:
+    """Tokens of an answer that are in the known format."""
+    return np.asarray(counts[..., KNOWN] / counts[..., ROWS])
+
+
+def _examples(rows: Sequence[Taught], parts: Sequence[np.ndarray]) -> list[tuple[tuple[int, ...], int, float]]:
     answers: Counter[tuple[int, ...]] = Counter()
     losses: dict[tuple[int, ...], list[float]] = {}
     for row, part in zip(rows, parts, strict=True):
-        at = np.flatnonzero(part & (row.values["after"] > limit))
+        at = np.flatnonzero(part & ~(row.values["after"] <= FORESEEN))
         stretches = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1) if len(at) else []
         known = {tuple(row.ids[one[:LONGEST]].tolist()): one for one in stretches}
         answers.update(known.keys())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.by_role import Taught, rows_of
-from peft_lab.drifting import Drift, boilerplate_pairs, compare_formats
+from peft_lab.drifting import FORESEEN, Drift, boilerplate_pairs, compare_formats
 from peft_lab.errors import RunProblem
 from peft_lab.present.style import share
 from peft_lab.present.table import Table
@@ -78,17 +78,14 @@ def as_table(found: Drift, run: Run, tokenizer: Any, name: str, roles: bool, of:
         ]
         for ids, many, loss in (found.examples if found.changed else ())
     ]
-    notes = [texts.FIND_ROLES_AGAIN.format(data=name) if found.changed else texts.ROLES_HOLD]
-    if not found.tokens:
-        notes.append(texts.NO_FORMAT_SHARED)
-    else:
-        shares = {"share": f"{found.share:.1%}", "threshold": f"{found.threshold:.1%}"}
-        why = texts.FORMAT_WHY.format(**shares, tokens=f"{found.tokens:,}", loss=f"{found.loss:.2f}", run=run.id)
-        notes.append(why)
+    notes = _reasons(found, run.id, name, roles) if found.told else [_not_told(found, run.id)]
     notes += [texts.ROWS_PICKED.format(rows=f"{found.rows:,}", of=f"{of:,}")] if of > found.rows else []
     notes += [] if roles else [texts.FOUND_NO_ROLES.format(run=run.id)]
     notes += [texts.FEW_ROWS.format(few=FEW)] if min(found.rows, found.old_rows) < FEW else []
-    title = texts.FORMAT_CHANGED if found.changed else texts.FORMAT_UNCHANGED
+    if not found.told:
+        notes.append((texts.MORE_ROWS if found.learned else texts.TRAIN_LONGER).format(data=name))
+    title = texts.FORMAT_UNCHANGED if found.told else texts.FORMAT_UNTOLD
+    title = texts.FORMAT_CHANGED if found.changed else title
     return Table(
         title.format(data=name, run=run.id),
         [column.format(run=run.id) for column in texts.FORMAT_COLUMNS],
@@ -96,6 +93,30 @@ def as_table(found: Drift, run: Run, tokenizer: Any, name: str, roles: bool, of:
         note=" ".join(notes),
         align="<>>",
     )
+
+
+def _reasons(found: Drift, run: str, data: str, roles: bool) -> list[str]:
+    """What follows from the verdict, and what the verdict follows from."""
+    notes = [texts.FIND_ROLES_AGAIN.format(data=data)] if found.changed else []
+    notes += [texts.ROLES_HOLD] if roles and not found.changed else []
+    if found.lost:
+        parts = {"known": found.known, "old": found.old_known, "least": found.least_known}
+        notes.append(texts.FORMAT_LOST.format(**{part: f"{value:.1%}" for part, value in parts.items()}))
+    if not found.tokens:
+        notes.append(texts.NO_FORMAT_SHARED)
+    elif found.risen or not found.changed:
+        shares = {"share": f"{found.share:.1%}", "threshold": f"{found.threshold:.1%}"}
+        notes.append(texts.FORMAT_WHY.format(**shares, tokens=f"{found.tokens:,}", loss=FORESEEN, run=run))
+    return notes
+
+
+def _not_told(found: Drift, run: str) -> str:
+    """Why nothing can be told."""
+    if not found.old_tokens:
+        return texts.NO_FORMAT_BEFORE.format(run=run)
+    if not found.learned:
+        return texts.NOT_LEARNED.format(run=run, share=f"{found.old_share:.1%}", loss=FORESEEN)
+    return texts.TOO_FEW_TOKENS.format(tokens=found.tokens)
 
 
 def _read(tokenizer: Any, ids: Sequence[int]) -> str:

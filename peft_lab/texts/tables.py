@@ -162,6 +162,7 @@ NOTE = "{note}."
 # --- whether a format changed ----------------------------------------------------------------------------------------
 
 FORMAT_CHANGED, FORMAT_UNCHANGED = "format changed: {data} against {run}", "format unchanged: {data} against {run}"
+FORMAT_UNTOLD = "cannot be told whether the format changed: {data} against {run}"
 FORMAT_COLUMNS = ("", "held-out rows of {run}", "new rows")
 FORMAT_ROWS = "rows"
 FORESEEN_BADLY = "format tokens foreseen badly"
@@ -171,9 +172,18 @@ IN_ANSWERS = "in {count} of {every} answers, loss {loss}"
 FIND_ROLES_AGAIN = "Find the roles again: %peft shad {data}, and train on such data."
 ROLES_HOLD = "Its roles still hold."
 NO_FORMAT_SHARED = "The new answers share no format at all."
+NO_FORMAT_BEFORE = "The held-out answers of {run} share no format that new ones could be compared with."
+NOT_LEARNED = "{run} has not learned its own format: it foresees {share} of its tokens badly, with a loss above {loss}."
+TOO_FEW_TOKENS = "The new answers have {tokens} format tokens, too few to tell."
+TRAIN_LONGER = "Train longer, or find the roles anew on the new data: %peft shad {data}"
+MORE_ROWS = "Give more rows, or find the roles anew on the new data: %peft shad {data}"
 FORMAT_WHY = (
     "{share} of {tokens} format tokens have a loss above {loss}; up to {threshold} would be chance, "
     "by the held-out rows of {run}."
+)
+FORMAT_LOST = (
+    "{known} of the new answers' tokens are in the known format, {old} of the held-out ones; down to {least} would be "
+    "chance or longer values."
 )
 FOUND_NO_ROLES = "{run} found no roles: format tokens are those that many answers share."
 ROWS_PICKED = "Looked at {rows} of {of} rows, at even distances."
