@@ -1,12 +1,14 @@
 """What tokens lose by their role: roles found in one run laid over the losses of the same rows in any other.
 
+Runs that found different roles are compared under those of one of them: a mean over other tokens is another number.
+
 Arrays only: no model, no torch. A row is known by the digest of its tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -43,18 +45,31 @@ def rows_of(artifact: Artifact) -> dict[str, Taught]:
     return found
 
 
-def loss_by_role(losses: Artifact, roles: Artifact) -> dict[str, float]:
+@dataclass(frozen=True)
+class Compared:
+    """Losses by role of runs that stand beside each other."""
+
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By run, where they are not those of its own roles."""
+    of: str = ""
+    """The run whose roles are laid over all of them, because they found different ones."""
+    apart: Sequence[str] = ()
+    """Runs whose roles are their own and cannot be laid over one another: they share no held-out rows."""
+
+
+def loss_by_role(losses: Artifact, roles: Artifact, rows: Collection[str] | None = None) -> dict[str, float]:
     """The mean loss of reasoning and of boilerplate tokens in the rows that both have; empty where they share none.
 
     Args:
         losses: ``token-losses`` of a run.
         roles: ``token-roles`` of the same or another run.
+        rows: digests of the rows to look at; all when not given.
     """
     known = rows_of(roles)
     both = [
         (row.values["after"], known[digest].values["role"])
         for digest, row in rows_of(losses).items()
-        if digest in known
+        if digest in known and (rows is None or digest in rows)
     ]
     if not both:
         return {}
@@ -62,6 +77,25 @@ def loss_by_role(losses: Artifact, roles: Artifact) -> dict[str, float]:
     return {
         name: float(np.mean(after[role == one], dtype=np.float64)) for one, name in NAMES.items() if (role == one).any()
     }
+
+
+def compared_by_role(runs: Sequence[RunView]) -> Compared:
+    """Losses by role that can stand in one column.
+
+    Where runs found different roles, those of one are laid over all of them, on the rows that all have: of the first
+    that found them by shuffling, else of the first. Roles by rules are there to be compared with.
+    """
+    losses = {run.id: one for run in runs if (one := _artifact(run, "token-losses")) is not None}
+    roles = {run.id: one for run in runs if run.id in losses and (one := _artifact(run, "token-roles")) is not None}
+    if _alike([losses[name] for name in roles], list(roles.values())):
+        return Compared(by_run(runs))
+    of = next((name for name, one in roles.items() if _by_shuffling(one)), next(iter(roles)))
+    lent = _digests(roles[of]) & _digests(losses[of])
+    sharing = [name for name, one in losses.items() if name in roles or lent & _digests(one)]
+    rows = lent.intersection(*(_digests(losses[name]) for name in sharing))
+    if not rows:
+        return Compared(by_run(runs), apart=tuple(roles))
+    return Compared({name: loss_by_role(losses[name], roles[of], rows) for name in sharing}, of=of)
 
 
 def by_run(runs: Sequence[RunView]) -> dict[str, dict[str, float]]:
@@ -75,11 +109,33 @@ def by_run(runs: Sequence[RunView]) -> dict[str, dict[str, float]]:
         losses = _artifact(run, "token-losses")
         if losses is None or _artifact(run, "token-roles") is not None:
             continue
-        mine = set(losses.arrays["digest"].labels["sample"])
-        shared = [(len(mine.intersection(one.arrays["digest"].labels["sample"])), one) for one in roles]
+        mine = _digests(losses)
+        shared = [(len(mine & _digests(one)), one) for one in roles]
         if shared and (scores := loss_by_role(losses, max(shared, key=lambda pair: pair[0])[1])):
             found[run.id] = scores
     return found
+
+
+def _alike(losses: Sequence[Artifact], roles: Sequence[Artifact]) -> bool:
+    """Whether all found the same roles, in held-out rows that they share."""
+    if len(roles) < 2:
+        return True
+    held_out = set.intersection(*(_digests(one) for one in (*losses, *roles)))
+    first, *others = (rows_of(one) for one in roles)
+    return bool(held_out) and all(
+        np.array_equal(first[digest].values["role"], other[digest].values["role"])
+        for digest in held_out
+        for other in others
+    )
+
+
+def _by_shuffling(roles: Artifact) -> bool:
+    """Whether differences of losses were found; rules leave none."""
+    return "ld" in roles.arrays and bool(np.isfinite(roles.arrays["ld"].values).any())
+
+
+def _digests(artifact: Artifact) -> set[str]:
+    return set(artifact.arrays["digest"].labels["sample"])
 
 
 def _artifact(run: RunView, kind: str) -> Artifact | None:

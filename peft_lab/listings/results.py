@@ -16,6 +16,7 @@ from peft_lab.texts import tables as texts
 from pluggy_specs import Drawing, View
 
 if TYPE_CHECKING:
+    from peft_lab.by_role import Compared
     from peft_lab.host import Host
     from peft_lab.present.picture import Picture
     from peft_lab.present.stack import Stack
@@ -150,12 +151,12 @@ def best_first(chosen: Sequence[Run]) -> list[Run]:
 
 def compared(chosen: Sequence[Run]) -> Table:
     """Scores and costs of runs, best first."""
-    from peft_lab.by_role import by_run
+    from peft_lab.by_role import compared_by_role
 
     rows: list[list[Any]] = []
     ordered = best_first(chosen)
-    laid_over = by_run(ordered)
-    known = {r.id: {**_final_scores(r), **laid_over.get(r.id, {})} for r in ordered}
+    laid_over = compared_by_role(chosen)
+    known = {r.id: _comparable_scores(r, laid_over) for r in ordered}
     metrics = [m for m in dict.fromkeys(m for scores in known.values() for m in scores) if m != "loss"]
     for run in ordered:
         scores = known[run.id]
@@ -182,9 +183,27 @@ def compared(chosen: Sequence[Run]) -> Table:
         note = texts.ONE_SEED
     if early := [r.id for r in ordered if r.early]:
         note = f"{note} {texts.ENDED_EARLY.format(runs=', '.join(early))}".strip()
-    if laid_over:
-        note = f"{note} {texts.LOSSES_BY_ROLE.format(runs=', '.join(laid_over))}".strip()
+    if by_role := _said_of_roles(laid_over):
+        note = f"{note} {by_role}".strip()
     return Table(texts.COMPARED_TITLE.format(count=len(ordered), data=source), columns, rows, note=note)
+
+
+def _comparable_scores(run: Run, laid_over: Compared) -> Mapping[str, float]:
+    """Final scores, those by role under the roles that are laid over all runs."""
+    from peft_lab.by_role import NAMES
+
+    own, theirs = _final_scores(run), laid_over.scores.get(run.id, {})
+    dropped = NAMES.values() if laid_over.of and run.id in laid_over.scores else ()
+    return {**{name: value for name, value in own.items() if name not in dropped}, **theirs}
+
+
+def _said_of_roles(laid_over: Compared) -> str:
+    """Whose roles losses by role stand under, where these are not those of each run."""
+    if laid_over.of:
+        return texts.ROLES_OF_ONE.format(run=laid_over.of)
+    lent = texts.LOSSES_BY_ROLE.format(runs=", ".join(laid_over.scores)) if laid_over.scores else ""
+    apart = texts.ROLES_APART.format(runs=", ".join(laid_over.apart)) if laid_over.apart else ""
+    return f"{lent} {apart}".strip()
 
 
 def gates(host: Host, run: Run, budget: int | None) -> Stack:

@@ -57,6 +57,8 @@ OTHER_DATA = "These runs are not on the same data: their scores cannot be compar
 ONE_SEED = "One seed each: small differences may be chance. Train again with --seed 1, --seed 2."
 ENDED_EARLY = "Ended by a time budget, so on fewer steps: {runs}."
 LOSSES_BY_ROLE = "Losses by role of {runs}: under the roles found in another of these runs."
+ROLES_OF_ONE = "These runs found different roles: all losses by role are under those of {run}, on the same tokens."
+ROLES_APART = "Losses by role cannot be compared: {runs} have roles of their own and no held-out rows in common."
 
 # --- gates -----------------------------------------------------------------------------------------------------------
 
