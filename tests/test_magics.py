@@ -207,6 +207,23 @@ class Big:
     """Stands for a model on the stack of a training that fails."""
 
 
+def test_an_interrupt_of_what_leaves_no_run_is_one_line_and_holds_no_memory(ip, monkeypatch, capsys):
+    seen = []
+
+    def interrupted(folder):
+        model = Big()
+        seen.append(weakref.ref(model))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("peft_lab.listings.results.runs", interrupted)
+    error = run(ip, "%peft runs")
+    assert isinstance(error, KeyboardInterrupt)
+    out, err = capsys.readouterr()
+    assert (out.strip(), err) == ("You interrupted %peft runs before it was done.", "")
+    gc.collect()
+    assert seen[0]() is None
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

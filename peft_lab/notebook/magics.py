@@ -68,6 +68,7 @@ class PeftMagics(Configured):
         In a cell, %%peft COMMAND ... takes more of the same from its body, as YAML.
         """
         from peft_lab.errors import PeftLabError
+        from peft_lab.notebook.trouble import Interrupted
 
         self._trained = None
         self.tell()
@@ -76,12 +77,16 @@ class PeftMagics(Configured):
         except PeftLabError as error:
             if line.split()[:1] != ["debug"]:
                 self._note(error)
-            said = " ".join(str(error).split())
+            # Only the exact class is shown as one line.
+            told: BaseException = UsageError(" ".join(str(error).split()))
+        except KeyboardInterrupt as stopped:
+            if hasattr(stopped, "_render_traceback_"):  # it says itself what was kept
+                raise
+            told = Interrupted(" ".join([f"%{NAME}", *line.split()[:1]]))
         except Exception as error:
             self._note(error)
             raise
-        # Only the exact class is shown as one line. Raised out here, it holds no frames, and so no tensors.
-        raise UsageError(said)
+        raise told  # out here it holds no frames, and so no tensors
 
     def misplaced(self, line: str) -> None:
         """What a ``%%peft`` does that is not the first line of its cell."""

@@ -6,6 +6,16 @@ import traceback
 from pathlib import Path
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interrupt of what leaves nothing to go on with. Raised anew, it holds no frames, and so no tensors."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"You interrupted {command} before it was done.")
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 def told(error: BaseException, trained: Path | None) -> str:
     """The traceback of an error; of a training that failed, the one in the record of its run.
 
