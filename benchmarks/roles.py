@@ -39,6 +39,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--rate", type=float)
     parser.add_argument("--upper", type=float)
     parser.add_argument("--targets")
+    parser.add_argument("--quick", action="store_true", help="without the control")
     parser.add_argument("--out", type=Path)
     a = parser.parse_args(argv)
     asked = {
@@ -47,6 +48,7 @@ def main(argv: list[str]) -> None:
         "shad_rate": a.rate,
         "upper": a.upper,
         "shad_targets": a.targets,
+        "control": False if a.quick else None,
     }
     options = {name: value for name, value in asked.items() if value is not None}
     found = []
