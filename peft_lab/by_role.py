@@ -90,11 +90,14 @@ def compared_by_role(runs: Sequence[RunView]) -> Compared:
     if _alike([losses[name] for name in roles], list(roles.values())):
         return Compared(by_run(runs))
     of = next((name for name, one in roles.items() if _by_shuffling(one)), next(iter(roles)))
-    lent = _digests(roles[of]) & _digests(losses[of])
-    sharing = [name for name, one in losses.items() if name in roles or lent & _digests(one)]
-    rows = lent.intersection(*(_digests(losses[name]) for name in sharing))
+    rows = _digests(roles[of]).intersection(*(_digests(losses[name]) for name in roles))
     if not rows:
         return Compared(by_run(runs), apart=tuple(roles))
+    sharing = list(roles)
+    for name, one in losses.items():  # a plain run with other rows must not take those of all others away
+        if name not in roles and rows & _digests(one):
+            rows &= _digests(one)
+            sharing.append(name)
     return Compared({name: loss_by_role(losses[name], roles[of], rows) for name in sharing}, of=of)
 
 

@@ -124,7 +124,7 @@ def test_shad_shows_counts_phrases_and_tokens_and_trains_nothing(shared):
     shown = lab.shad("tiny", steps=8, rate=1e-2)
     counts, phrases, *picture = shown.parts
     assert counts.rows[0][1] + counts.rows[1][1] > 1000
-    assert "Control: tuned on other rows as they are" in counts.note
+    assert "rows as they are the loss of reasoning changes by" in counts.note
     assert {row[0] for row in phrases.rows} == {"boilerplate", "reasoning"}
     assert all(row[1] for row in phrases.rows)
     assert len(picture) == ("tokens" in lab.host.offers("views"))

@@ -87,6 +87,14 @@ def test_runs_of_other_rows_are_told_apart():
     assert not compared_by_role(runs[:1]).apart
 
 
+def test_a_plain_run_of_other_rows_takes_nothing_from_the_others():
+    runs = [a_run("rules", LOSSES, RULES), a_run("found", {"a": LOSSES["a"]}, FOUND, ld=1.0)]
+    alone = compared_by_role(runs)
+    found = compared_by_role([*runs, a_run("plain", {"b": LOSSES["b"]})])
+    assert found.of == "found" and not found.apart
+    assert found.scores == alone.scores
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,16 @@ from peft_lab.methods._shad import Settings, find_differences
 from peft_lab.methods._shad_groups import Group, alike, cheapest, grouped, worth_sharing
 from peft_lab.methods._shad_kinds import Kinds, kinds_of
 from peft_lab.methods._shad_passes import Passes
-from peft_lab.methods._shad_rows import Row, deranged, padded, rows_of, sample_size, shared_by, shuffled
+from peft_lab.methods._shad_rows import (
+    Row,
+    behind_other_prompts,
+    deranged,
+    padded,
+    rows_of,
+    sample_size,
+    shared_by,
+    shuffled,
+)
 from peft_lab.methods._shad_spans import largest_of_word, words_in
 from peft_lab.methods._shad_tuning import Effort, tuner
 from peft_lab.methods._shad_words import doubts, said_of
@@ -661,6 +670,56 @@ def test_nothing_speaks_against_a_model_that_copies():
     assert doubted(taught(), rows(80, 1), control=True) == ""
 
 
+def test_prompts_that_were_cut_are_compared_with_prompts_cut_as_far():
+    """One that was cut for a short answer tells more than one that is cut for a long answer, whatever both say."""
+    draw = np.random.default_rng(0)
+    made = []
+    for n in range(20):
+        size = 8 if n % 2 else 3
+        whole = np.concatenate([100 + n * np.ones(30, int), np.arange(n, n + size)])
+        ids = whole[-24:].astype(np.int32)
+        made.append(Row(n, ids, len(ids) - size))
+    own, other, differ = behind_other_prompts(made, draw, 24)
+    assert differ.all()
+    for row, mine, theirs in zip(made, own, other, strict=True):
+        assert row.number == mine.number == theirs.number
+        assert row.answer.tolist() == mine.answer.tolist() == theirs.answer.tolist()
+        assert mine.border == theirs.border <= row.border
+        assert set(mine.ids[: mine.border]) == {100 + row.number} != set(theirs.ids[: theirs.border])
+    short = [Row(n, np.arange(n, n + 6).astype(np.int32), 3) for n in range(9)]
+    own, *_ = behind_other_prompts(short, draw, 24)
+    assert [row.ids.tolist() for row in own] == [row.ids.tolist() for row in short]
+
+
+def test_a_prompt_of_the_same_answer_tells_nothing_of_prompts():
+    made = [Row(n, np.array([1, n, 7, 7 if n < 8 else n], dtype=np.int32), 2) for n in range(10)]
+    _, _, differ = behind_other_prompts(made, np.random.default_rng(0), 9)
+    assert differ.sum() == 4  # two that differ, and two whose prompts they stand behind
+
+
+@pytest.mark.parametrize("longest", [22, 24])
+def test_prompts_that_tell_nothing_are_told_of_where_they_were_cut(longest):
+    """Answers of two lengths, of which the longer leaves less of a prompt."""
+    for seed in range(6):
+        draw = np.random.default_rng([seed, longest])
+        made = []
+        for row in rows(60, seed):
+            long = draw.random() < 0.5
+            answer = np.concatenate([row.answer, row.answer[:-1]])[: 19 if long else 10]
+            prompt = np.concatenate([draw.choice(DIGITS, 12), [2]])
+            ids = np.concatenate([prompt, answer])[-longest:].astype(np.int32)
+            made.append(Row(row.number, ids, len(ids) - len(answer)))
+        assert "not shown that prompts tell anything" in doubted(taught(), made, control=True, seed=seed)
+
+
+def test_a_sample_of_equal_answers_takes_another_one():
+    same = rows(1, 1)[0]
+    made = [Row(n, np.concatenate([row.ids[:BORDER], same.answer]), BORDER) for n, row in enumerate(rows(60, 2))]
+    made[7] = Row(7, rows(1, 9)[0].ids, BORDER)
+    found = find_differences(Context(taught(), made), settings(Effort(2, 1e-3, 8, 8, 1.0), rows=3))
+    assert found.summary["sample"] == 3
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("many", [40, 120])
 def test_prompts_that_tell_nothing_are_told_of(seed, many):
@@ -713,6 +772,7 @@ def test_a_control_that_fails_is_told_of():
     assert [one for one in doubts(turned) if "rises no more" in one]
     assert summary["agreement"]["clear"] > 0.9
     assert any("unsteady" in one for one in doubts({**summary, "agreement": {"all": 0.6, "clear": 0.6}}))
+    assert not any("unsteady" in one for one in doubts({**summary, "agreement": {"all": 0.6, "clear": None}}))
 
 
 # --- roles by rules ---------------------------------------------------------------------------------------------------

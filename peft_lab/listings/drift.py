@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from peft_lab.by_role import Taught, rows_of
-from peft_lab.drifting import FORESEEN, Drift, boilerplate_pairs, compare_formats
+from peft_lab.drifting import ELSEWHERE, FORESEEN, Drift, boilerplate_pairs, compare_formats
 from peft_lab.errors import RunProblem
 from peft_lab.present.style import share
 from peft_lab.present.table import Table
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from peft_lab.training.restore import Restored
     from pluggy_specs import Table as Rows
 
-FEW = 8
+FEW = 32
 """Rows below which a verdict is uncertain."""
 
 
@@ -68,7 +68,7 @@ def as_table(found: Drift, run: Run, tokenizer: Any, name: str, roles: bool, of:
     rows: list[list[Any]] = [
         [texts.FORMAT_ROWS, found.old_rows, found.rows],
         [texts.FORESEEN_BADLY, share(found.old_share), share(found.share)],
-        [texts.IN_KNOWN_FORMAT, share(found.old_known), share(found.known)],
+        [texts.IN_KNOWN_FORMAT, share(found.old_known) if found.old_rows > ELSEWHERE else None, share(found.known)],
     ]
     rows += [
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -46,11 +47,19 @@ def question(method: type[Method]) -> str:
     answered = [
         q
         for q, hooks in (OF_COMPANIONS if method.companion else QUESTIONS).items()
-        if any(getattr(method, h) is not getattr(Method, h) for h in hooks)
+        if any(_answers(method, hook) for hook in hooks)
     ]
     if method.companion and not answered:
         answered = ["which tokens"]  # the only answer that can be found and shown without changing the training
     return ", ".join(texts.QUESTIONS[q] for q in answered)
+
+
+def _answers(method: type[Method], hook: str) -> bool:
+    """Whether a method has a hook that gives something: one that is annotated to return nothing only listens."""
+    given = getattr(method, hook)
+    if given is getattr(Method, hook):
+        return False
+    return hook != "weigh_tokens" or inspect.get_annotations(given).get("return", "") not in (None, "None")
 
 
 def method_options(host: Host, names: Iterable[str]) -> Table:

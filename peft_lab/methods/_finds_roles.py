@@ -52,7 +52,7 @@ class RoleOptions(Options):
     )
     shad_seed: int = Field(0, ge=0, description="of who gets whose answer; not that of the training")
     control: bool = Field(
-        False, description="tune twice more, on unshuffled and on other rows, to see whether roles can be trusted"
+        False, description="tune twice more, on rows as they are and on the same shuffled: can roles be trusted?"
     )
 
 

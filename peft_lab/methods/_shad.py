@@ -193,6 +193,9 @@ def _judge(
 def _told(tuned: Tuner, rows: list[Row], draw: np.random.Generator, longest: int, wanted: int | None) -> _Told:
     """Shuffle some rows of one kind and tune on them; the losses of all rows of that kind before and after."""
     picked = draw.choice(len(rows), sample_size(len(rows), wanted), replace=False)
+    answers = [row.answer.tobytes() for row in rows]
+    if len({answers[i] for i in picked}) == 1:  # nothing could change places: one of another answer, if there is any
+        picked[-1] = next((i for i, one in enumerate(answers) if one != answers[picked[0]]), picked[-1])
     sample = [rows[i] for i in np.sort(picked)]
     change = tuned.tune(shuffled(sample, draw, longest), draw)
     before, after = tuned.losses(rows, change)

@@ -32,6 +32,8 @@ class Trial:
     """Losses of the answer tokens of some rows, one row after another."""
 
     rows: list[Row]
+    tuned_on: int
+    """Rows that the two changes were tuned on."""
     before: np.ndarray
     after: np.ndarray
     """Under the change whose roles are judged."""
@@ -39,8 +41,9 @@ class Trial:
     """Under a change that was tuned on other rows as they are."""
     anew: np.ndarray
     """Under a change that was tuned on the same rows, shuffled."""
-    misled: np.ndarray
-    """Under the unshuffled one, each answer behind the prompt of another row; NaN where all answers are the same."""
+    worse: np.ndarray
+    """How much higher than with its own prompt under the unshuffled one, each answer behind the prompt of another row;
+    NaN where that has the same answer."""
 
 
 def tried(tuned: Tuner, rows: Sequence[Row], sample: Sequence[Row], change: Change, longest: int, seed: int) -> Trial:
@@ -63,10 +66,13 @@ def tried(tuned: Tuner, rows: Sequence[Row], sample: Sequence[Row], change: Chan
     unshuffled = tuned.tune(others, np.random.default_rng(order))
     anew = tuned.tune(shuffled(others, draw, longest), np.random.default_rng(order))
     before, after, own, second = tuned.losses(looked_at, change, unshuffled, anew)
-    misled = np.full_like(own, np.nan)
+    worse = np.full_like(own, np.nan)
     if _differ(looked_at):
-        _, misled = tuned.losses(behind_other_prompts(looked_at, draw, longest), unshuffled)
-    return Trial(looked_at, before, after, own, second, misled)
+        mine, theirs, differ = behind_other_prompts(looked_at, draw, longest)
+        led, misled = (tuned.losses(some, unshuffled)[1] for some in (mine, theirs))
+        known = np.repeat(differ, [len(row.answer) for row in looked_at])
+        worse[known] = (misled - led)[known]
+    return Trial(looked_at, len(others), before, after, own, second, worse)
 
 
 def control(trials: Sequence[Trial], judge: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
@@ -84,11 +90,12 @@ def control(trials: Sequence[Trial], judge: Callable[[np.ndarray], np.ndarray]) 
     return {
         "control": {
             "rows": sum(len(one.rows) for one in trials),
+            "tuned_on": sum(one.tuned_on for one in trials),
             "reasoning": [mean(anew[reason]), mean(unshuffled[reason])],
             "boilerplate": [mean(anew[~reason]), mean(unshuffled[~reason])],
         },
         "prompts": _prompts(trials, reason),
-        "agreement": {"all": mean(same), "clear": mean(same[clear])},
+        "agreement": {"all": mean(same), "clear": mean(same[clear]) if clear.any() else None},
     }
 
 
@@ -106,7 +113,7 @@ def _prompts(trials: Sequence[Trial], reason: np.ndarray) -> dict[str, Any]:
     """
     from scipy.stats import t
 
-    worse = np.concatenate([one.misled - one.unshuffled for one in trials])
+    worse = np.concatenate([one.worse for one in trials])
     known = ~np.isnan(worse)
     cuts = np.cumsum([len(row.answer) for one in trials for row in one.rows])[:-1]
     rows = np.array([part.mean() for part in np.split(worse, cuts) if not np.isnan(part).any()])

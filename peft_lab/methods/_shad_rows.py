@@ -97,11 +97,25 @@ def shuffled(rows: Sequence[Row], draw: np.random.Generator, longest: int) -> li
     return [_joined(row, rows[int(other)].answer, longest) for row, other in zip(rows, whose, strict=True)]
 
 
-def behind_other_prompts(rows: Sequence[Row], draw: np.random.Generator, longest: int) -> list[Row]:
-    """The same answers, each behind the prompt of a row with another answer."""
+def behind_other_prompts(
+    rows: Sequence[Row], draw: np.random.Generator, longest: int
+) -> tuple[list[Row], list[Row], np.ndarray]:
+    """The same answers, each behind its own prompt and behind that of another row.
+
+    Where the longer of two answers leaves less room than a prompt takes, both prompts lose their beginning: a prompt
+    that was cut more than the other would tell less, whatever it says.
+
+    Returns:
+        The rows with their own prompts, those with other prompts, and whether the other row has another answer, [row].
+    """
     whose = deranged([row.answer.tobytes() for row in rows], draw)
-    moved = [_joined(rows[int(other)], row.answer, longest) for row, other in zip(rows, whose, strict=True)]
-    return [replace(one, number=row.number) for one, row in zip(moved, rows, strict=True)]
+    own, other, differ = [], [], []
+    for row, at in zip(rows, whose.tolist(), strict=True):
+        room = longest - max(len(row.answer), len(rows[at].answer)) + len(row.answer)
+        own.append(_joined(row, row.answer, room))
+        other.append(replace(_joined(rows[at], row.answer, room), number=row.number))
+        differ.append(row.answer.tobytes() != rows[at].answer.tobytes())
+    return own, other, np.array(differ)
 
 
 def _joined(row: Row, answer: np.ndarray, longest: int) -> Row:

@@ -49,11 +49,12 @@ def _apart(s: dict[str, Any]) -> str:
 
 def _of_control(s: dict[str, Any]) -> Iterator[str]:
     shuffled, unshuffled = s["control"]["reasoning"]
-    behind = s["prompts"]
+    behind, clear = s["prompts"], s["agreement"]["clear"]
     yield (
-        f"Control: tuned on other rows as they are the loss of reasoning changes by {unshuffled:+.2f}, on the same "
-        f"rows shuffled by {shuffled:+.2f}; that tuning gives the same role to {s['agreement']['all']:.0%} of the "
-        f"tokens, and to {s['agreement']['clear']:.0%} of those with a clear difference"
+        f"Control: tuned on {s['control']['tuned_on']} rows as they are the loss of reasoning changes by "
+        f"{unshuffled:+.2f}, on the same rows shuffled by {shuffled:+.2f}; that tuning gives the same role to "
+        f"{s['agreement']['all']:.0%} of the tokens"
+        + ("" if clear is None else f", and to {clear:.0%} of those with a clear difference")
     )
     if behind["least"] is not None:
         yield (
@@ -85,11 +86,13 @@ def doubts(s: dict[str, Any]) -> list[str]:
         said.append("Roles cannot be trusted: the loss of reasoning rises no more with shuffled answers than without")
     if "prompts" in s and s["prompts"]["least"] is not None and s["prompts"]["least"] <= 0:
         said.append(
-            "Roles cannot be trusted: it is not shown that prompts tell anything of the answers, which are foreseen as "
-            f"well behind the prompt of another row ({s['prompts']['all']:+.2f} a token)"
+            "Roles cannot be trusted: it is not shown that prompts tell anything of the answers. Behind the prompts of "
+            f"other rows the loss is {s['prompts']['all']:+.2f} higher, and at least {s['prompts']['least']:+.2f}, as "
+            f"far as {s['prompts']['rows']} rows tell"
         )
-    if "agreement" in s and s["agreement"]["clear"] < STEADY:
-        said.append(f"Roles are unsteady: another sample agrees on {s['agreement']['clear']:.0%} of the clear ones")
+    agreed = s.get("agreement", {}).get("clear")
+    if agreed is not None and agreed < STEADY:
+        said.append(f"Roles are unsteady: another tuning agrees on {agreed:.0%} of the tokens with a clear difference")
     return said
 
 

@@ -11,7 +11,7 @@ class ShadOptions(RoleOptions):
     """How roles are found."""
 
     control: bool = Field(
-        True, description="tune twice more, on unshuffled and on other rows, to see whether roles can be trusted"
+        True, description="tune twice more, on rows as they are and on the same shuffled: can roles be trusted?"
     )
 
 
