@@ -158,6 +158,12 @@ def test_test_rows_are_kept_apart_where_there_are_none(lab, tmp_path):
     assert set(data.splits["test"]["label"]) == set(data.splits["train"]["label"])
 
 
+def test_an_unknown_metric_is_an_error_before_anything_is_trained(lab):
+    with pytest.raises(BadOption, match="has no score 'accurcy' for these data. Did you mean 'accuracy'") as caught:
+        grid_of(lab, data=DataSpec(source="tiny", metric="accurcy"))
+    assert caught.value.key == "data.metric"
+
+
 def test_fewer_examples_than_labels_are_an_error_before_anything_is_trained(lab):
     with pytest.raises(BadOption, match="examples: 2 are 2 training rows, too few for 3 labels") as caught:
         grid_of(lab, examples=[20, 2])

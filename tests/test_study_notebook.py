@@ -82,6 +82,7 @@ seeds: [4]
         ("methods:\n  - bitfit\n  - lroa", "line 4 of the cell: methods: lroa: no method named 'lroa'. Did you mean"),
         ("methods: [bitfit, lora rnk=2]", "line 2 of the cell: methods: lora rnk=2: 'rnk' is no setting of lora"),
         ("methods: bitfit\nexamples:\n- 10\n- lots", "line 5 of the cell: examples: 'lots' is no number of"),
+        ("methods: bitfit\nmetric: accurcy", "line 3 of the cell: classification has no score 'accurcy'"),
         ("methods: bitfit\nexamples: [20, 2]", "line 3 of the cell: examples: 2 are 2 training rows, too few for 3"),
         ("methods: bitfit\nbudget: [30s, soon]", "line 3 of the cell: budget: 'soon' is no length of time"),
         ("methods: bitfit\nsweep: {rank: [1]}", "line 3 of the cell: sweep: 'rank' cannot be swept"),

@@ -50,11 +50,11 @@ def survey(plan: Plan, host: Host, settled: Mapping[str, Any] | None = None) -> 
         settled: what was settled when the study began.
 
     Raises:
-        PeftLabError: data or model cannot be found, or there are fewer rows than a cell needs.
+        PeftLabError: data or model cannot be found, there are fewer rows than a cell needs, or no such metric.
     """
     from peft_lab.sources.datasets import load_data
     from peft_lab.sources.models import find_model
-    from peft_lab.training.preparing import make_task
+    from peft_lab.training.preparing import choose_score, make_task
 
     settled = dict(settled or {})
     spec = plan.data.model_copy(update={"test_share": plan.data.test_share or settled.get("test_share") or TEST_SHARE})
@@ -72,6 +72,8 @@ def survey(plan: Plan, host: Host, settled: Mapping[str, Any] | None = None) -> 
         if count < labels:
             few = f"examples: {asked} are {count} training rows, too few for {labels} labels"
             raise BadOption(few, "Each label needs one row at least", f"examples.{at}")
+    task = make_task(host, found.task)
+    choose_score(task, task.targets(found.splits["train"]), spec.metric)  # now, rather than in each cell
     return Ground(
         spec=spec,
         rows=there,
@@ -79,7 +81,7 @@ def survey(plan: Plan, host: Host, settled: Mapping[str, Any] | None = None) -> 
         data=found.fingerprint,
         model=find_model(plan.model, host).fingerprint,
         task=found.task,
-        generates=make_task(host, found.task).generates,
+        generates=task.generates,
         notes=tuple(_notes(plan, found, min(sizes.values()))),
         settled={name: getattr(spec, name) for name in CHOSEN},
     )
