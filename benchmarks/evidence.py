@@ -2,16 +2,21 @@
 
 Seeds shift all methods alike; each method has a stroke of luck of its own with a seed, which lasts over data sizes, and
 luck in each run. Scores are shares of so many test texts. No model is trained.
+
+python -m benchmarks evidence                              # all of it
+python -m benchmarks evidence --part on_texts --studies 200    # the table of right answers alone, into the same record
 """
 
 import argparse
 import itertools
+import json
 import time
 
 import numpy as np
+from scipy.special import ndtri
 
-from benchmarks.common import keep
-from peft_lab.evidence import comparisons, two_levels
+from benchmarks.common import RESULTS, keep, machine
+from peft_lab.evidence import comparisons, on_texts, two_levels
 from peft_lab.evidence.paired import paired
 from peft_lab.evidence.resampling import bootstrap_interval
 from peft_lab.rows import Row, StudyRows
@@ -86,7 +91,7 @@ def coverage(studies, n, seed=0):
 
 
 def coverage_of_two_levels(studies, seeds, texts, seed=0):
-    """How often the bootstrap over seeds and texts holds the true difference; and how often it shows one wrongly."""
+    """How often the interval over seeds and texts holds the true difference; and how often one is shown wrongly."""
     rng, held, wrong = np.random.default_rng(seed), 0, 0
     for _ in range(studies):
         texts_share = rng.normal(0, 1, texts)
@@ -98,18 +103,98 @@ def coverage_of_two_levels(studies, seeds, texts, seed=0):
             > -1
             for _ in range(2)
         ]
-        found = two_levels(*right, draws=500)
+        found = two_levels(*right)
         held += found.low <= 0 <= found.high
         wrong += found.verdict != "no difference shown"
     return {"held": held / studies, "shown": wrong / studies}
 
 
+def answered(rng, methods=4, seeds=3, *, luck=0.01, texts=500, own=0.3, effect=0.0, noise="normal"):
+    """What is right, [method, seed, text]: four of five, and with each method and seed as much more or less as its luck
+    is. Texts are drawn too: 0.4 of what makes one hard is the same for all, ``own`` the same for a method's seeds."""
+    share = 0.8 + luck * NOISE[noise](rng, (methods, seeds, 1))
+    share[-1] += effect
+    hard = np.sqrt(0.4) * rng.normal(size=(1, 1, texts)) + np.sqrt(own) * rng.normal(size=(methods, 1, texts))
+    return hard + np.sqrt(0.6 - own) * rng.normal(size=(methods, seeds, texts)) < ndtri(np.clip(share, 1e-6, 1 - 1e-6))
+
+
+def verdicts_on_texts(right, level=0.05):
+    """By method, against the one with most right answers, as the table of a study does it."""
+    names = [f"m{m}" for m in range(len(right))]
+    pairs = {(names[a], names[b]): (right[a], right[b]) for a, b in itertools.combinations(range(len(right)), 2)}
+    best = names[int(right.mean(axis=(1, 2)).argmax())]
+    return best, {one.method: one.verdict for one in on_texts(pairs, best, level=level)}
+
+
+def false_alarms_on_texts(studies, seed=0, level=0.05, **how):
+    """In how many of so many studies without any difference the table of right answers showed one."""
+    rng = np.random.default_rng(seed)
+    made = (verdicts_on_texts(answered(rng, **how), level)[1] for _ in range(studies))
+    return sum(set(verdicts.values()) != {"no difference shown"} for verdicts in made)
+
+
+def shown_on_texts(studies, effect, seed=0, **how):
+    """In how many studies the last method, better by ``effect``, was shown to be better than all others."""
+    rng = np.random.default_rng(seed)
+    made = (verdicts_on_texts(answered(rng, effect=effect, **how)) for _ in range(studies))
+    return sum(best == f"m{how['methods'] - 1}" and set(said.values()) == {"worse"} for best, said in made)
+
+
+NULLS_ON_TEXTS = [
+    *(
+        {"methods": m, "seeds": n, "luck": luck}
+        for m, n in ((2, 2), (2, 3), (2, 5), (4, 3), (4, 5), (7, 3), (7, 5))
+        for luck in (0.0, 0.01, 0.02, 0.05)
+    ),
+    *({"methods": 4, "seeds": 5, "luck": 0.02, "own": own} for own in (0.0, 0.6)),
+    *({"methods": 2, "seeds": n, "luck": 0.02, "texts": 24} for n in (2, 5)),
+    *({"methods": 4, "seeds": 5, "luck": 0.05, "texts": t} for t in (100, 2000)),
+    *({"methods": 4, "seeds": 5, "luck": 0.02, "noise": noise} for noise in NOISE if noise != "normal"),
+    *({"methods": 2, "seeds": 3, "luck": 0.02, "noise": noise} for noise in NOISE if noise != "normal"),
+    {"methods": 4, "seeds": 1, "luck": 0.01},
+]
+
+
+def of_on_texts(studies):
+    """False alarms and power of the table of right answers."""
+    nulls = [{**how, "studies": studies, "alarms": false_alarms_on_texts(studies, **how)} for how in NULLS_ON_TEXTS]
+    many = 20 * studies  # where luck of seeds is all, one pair stands exactly at its level
+    for how in ({"methods": 2, "seeds": seeds, "luck": 0.05} for seeds in (3, 5)):
+        nulls.append({**how, "studies": many, "alarms": false_alarms_on_texts(many, seed=1, **how)})
+    power = [
+        {
+            "methods": m,
+            "seeds": n,
+            "effect": e,
+            "studies": studies,
+            "shown": shown_on_texts(studies, e, methods=m, seeds=n),
+        }
+        for m, n in ((2, 2), (2, 3), (2, 5), (4, 3), (4, 5), (7, 5))
+        for e in (0.025, 0.05, 0.1)
+    ]
+    covered = {
+        f"{n} x {t}": coverage_of_two_levels(studies, n, t) for n, t in ((1, 300), (3, 300), (5, 300), (5, 1500))
+    }
+    for part in (*nulls, *power, covered):
+        print(part, flush=True)
+    return {"machine": machine(), "nulls": nulls, "power": power, "intervals": covered}
+
+
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks evidence")
     parser.add_argument("--studies", type=int, default=600)
+    parser.add_argument("--part", choices=["on_texts"], help="that alone; the rest of the record stays as it is")
     parser.add_argument("--dry", action="store_true", help="write no record")
     a = parser.parse_args(argv)
     started = time.perf_counter()
+    if a.part:
+        part, file = of_on_texts(a.studies), RESULTS / "evidence.json"
+        if not a.dry:
+            record = json.loads(file.read_text())
+            record["results"][a.part] = part
+            file.write_text(json.dumps(record, indent=1) + "\n")
+        print(f"{time.perf_counter() - started:.1f} s")
+        return
     nulls = []
     designs = [
         *(
@@ -138,12 +223,10 @@ def main(argv: list[str]) -> None:
         for share in (0.0, 0.3, 0.9)
     ]
     covered = {n: coverage(4 * a.studies, n) for n in (3, 4, 5, 8)}
-    crossed = {
-        f"{n} x {t}": coverage_of_two_levels(a.studies, n, t) for n, t in ((1, 300), (3, 300), (5, 300), (5, 1500))
-    }
-    for part in (*flips, covered, crossed):
+    for part in (*flips, covered):
         print(part)
+    right = of_on_texts(a.studies)
     seconds = round(time.perf_counter() - started, 1)
     if not a.dry:
-        keep("evidence", {"nulls": nulls, "power": power, "flips": flips, "intervals": covered, "two_levels": crossed})
+        keep("evidence", {"nulls": nulls, "power": power, "flips": flips, "intervals": covered, "on_texts": right})
     print(f"{seconds} s")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.evidence import false_alarms, flips_alone, shown, study
+from benchmarks.evidence import false_alarms, false_alarms_on_texts, flips_alone, shown, shown_on_texts, study
 from peft_lab.errors import BadOption, RunProblem
 from peft_lab.evidence import (
     area_under_curve,
@@ -21,6 +21,7 @@ from peft_lab.evidence import (
     correct_answers,
     front,
     mcnemar,
+    on_texts,
     pareto,
     smallest_enough,
     summarise,
@@ -379,16 +380,85 @@ def test_seeds_and_texts_at_once() -> None:
     assert two_levels(a, b) == found and two_levels(b, a).verdict == "worse"
     same = two_levels(a, a)
     assert same.verdict == "no difference shown" and same.p == 1 and same.difference == 0
-    one = two_levels(a[:1], b[:1])
-    assert one.spread_seeds == 0 and one.texts == 400
+    by_seed = (a.mean(axis=1) - b.mean(axis=1)).tolist()
+    assert found.p >= stats.ttest_1samp(by_seed, 0).pvalue and found.seeds == 3
+    with pytest.raises(ValueError, match=r"not \[seed, text\] of the same runs"):
+        two_levels(a, b[:2])
 
 
-def test_one_seed_over_texts_is_the_ordinary_bootstrap() -> None:
+def test_two_levels_are_two_t_tests_that_agree() -> None:
+    """Worked by hand: two seeds, three texts, differences 1 0 1 and 1 0 0."""
+    apart = np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    found = two_levels(apart, np.zeros((2, 3)))
+    of_seeds, of_texts, rest = 1 / 36, 1 / 12, 1 / 36  # mean squares 1/6, 1/2, 1/6, over six answers
+    whole = of_seeds + of_texts - rest
+    freedom = whole**2 / (of_seeds**2 + of_texts**2 / 2 + rest**2 / 2)
+    together = 2 * stats.t.sf(0.5 / math.sqrt(whole), freedom)
+    over_seeds = stats.ttest_1samp(apart.mean(axis=1), 0).pvalue
+    assert found.p == pytest.approx(max(together, over_seeds)) and together > over_seeds
+    assert found.spread_seeds == pytest.approx(1 - of_texts / whole, abs=1e-12)
+    half = max(
+        stats.t.ppf(0.975, freedom) * math.sqrt(whole),
+        stats.t.ppf(0.975, 1) * math.sqrt(of_seeds),
+    )
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
+
+
+def test_one_seed_says_what_other_texts_would_do_and_shows_nothing() -> None:
     rng = np.random.default_rng(1)
-    a, b = rng.random(300), rng.random(300)
+    a, b = rng.random(300) + 1, rng.random(300)
     found = two_levels(a[None], b[None])
-    drawn = stats.bootstrap((a - b,), np.mean, method="percentile", n_resamples=5000, rng=rng).confidence_interval
-    assert (found.low, found.high) == pytest.approx(tuple(drawn), abs=0.008)
+    interval = stats.ttest_1samp(a - b, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx(tuple(interval)) and found.low > 0.9
+    assert math.isnan(found.p) and math.isnan(found.spread_seeds) and found.verdict == "no difference shown"
+    (one,) = on_texts({("a", "b"): (a[None], b[None])}, "b")
+    assert math.isnan(one.corrected_p) and one.verdict == "no difference shown"
+
+
+def test_two_seeds_that_agree_by_chance_show_nothing() -> None:
+    """24 texts, two seeds, both of them right on nine more: by seeds alone a certainty."""
+    a, b = np.ones((2, 24)), np.ones((2, 24))
+    b[0, :9], b[1, 6:15] = 0, 0
+    found = two_levels(b, a)
+    assert found.difference == pytest.approx(-0.375) and found.p > 0.05 and found.verdict == "no difference shown"
+
+
+def test_where_luck_lies_is_told() -> None:
+    rng = np.random.default_rng(2)
+    lucky = rng.normal(0, 1, (5, 1)) + rng.normal(0, 0.1, (5, 200))
+    hard = rng.normal(0, 1, (1, 200)) + rng.normal(0, 0.1, (5, 200))
+    none = np.zeros((5, 200))
+    assert two_levels(lucky, none).spread_seeds > 0.9 and two_levels(hard, none).spread_seeds < 0.1
+
+
+def test_every_pair_counts_and_each_is_turned_to_the_method() -> None:
+    rng = np.random.default_rng(3)
+    right = {name: rng.random((5, 400)) < share for name, share in (("a", 0.9), ("b", 0.6), ("c", 0.89))}
+    pairs = {pair: (right[pair[0]], right[pair[1]]) for pair in (("a", "b"), ("a", "c"), ("b", "c"))}
+    found = {one.method: one for one in on_texts(pairs, "a")}
+    assert {name: one.verdict for name, one in found.items()} == {"b": "worse", "c": "no difference shown"}
+    assert found["b"].found.difference < 0 and found["b"].found.high < 0 and found["b"].family == 3
+    raw = [two_levels(*answers).p for answers in pairs.values()]
+    assert [found["b"].corrected_p, found["c"].corrected_p] == pytest.approx(holm(raw)[:2].tolist())
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"methods": 4, "seeds": 3, "luck": 0.02},
+        {"methods": 4, "seeds": 5, "luck": 0.02},
+        {"methods": 2, "seeds": 2, "luck": 0.05},
+        {"methods": 2, "seeds": 5, "luck": 0.02, "texts": 24},
+        {"methods": 4, "seeds": 1, "luck": 0.01},
+    ],
+    ids=lambda how: " ".join(f"{key}={value}" for key, value in how.items()),
+)
+def test_false_alarms_on_texts_of_studies_without_a_difference(how: dict) -> None:
+    assert false_alarms_on_texts(STUDIES, level=LEVEL, **how) <= STUDIES * LEVEL
+
+
+def test_true_differences_are_found_on_texts() -> None:
+    assert shown_on_texts(100, 0.1, methods=4, seeds=5) >= 95
 
 
 # --- curves and fronts -----------------------------------------------------------------------------------------------

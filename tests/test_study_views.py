@@ -406,7 +406,14 @@ def test_whether_it_would_hold_on_other_texts(tmp_path: Path) -> None:
     table = texts_table(rows, comparisons(rows))
     (row,) = table.rows
     assert row[0] == "head" and row[3] == 3 and row[-1] == "worse" and row[1].startswith("−0.")
-    assert "The 300 test texts and the seeds are drawn again together" in table.note
+    assert "with other seeds and for texts like these 300" in table.note and "over one comparison" in table.note
+    first = replace(rows, rows=tuple(row for row in rows.rows if row.seed == 0))
+    alone = texts_table(first, comparisons(first))
+    assert alone.rows[0][3:] == (1, "–", "–", "no difference shown")
+    assert "no difference can be shown" in alone.note
+    failed = replace(rows.rows[0], method="lora", seed=7, status="failed", path="")
+    partly = replace(rows, rows=(*rows.rows, failed))
+    assert texts_table(partly, comparisons(partly)).rows[0][-1] == "no difference shown", "lora is ahead, but failed"
     for run in runs:
         (run.path / "artifacts" / "test-answers.json").unlink()
     assert texts_table(rows, comparisons(rows)) is None and texts_table(rows, []) is None

@@ -10,7 +10,7 @@ from peft_lab.evidence.comparing import Comparison, comparisons
 from peft_lab.evidence.front import OnFront, front, pareto
 from peft_lab.evidence.mcnemar import McNemar, mcnemar
 from peft_lab.evidence.summary import Cell, Summary, summarise
-from peft_lab.evidence.two_levels import TwoLevels, two_levels
+from peft_lab.evidence.two_levels import OnTexts, TwoLevels, on_texts, two_levels
 
 __all__ = [
     "Area",
@@ -19,6 +19,7 @@ __all__ = [
     "Enough",
     "McNemar",
     "OnFront",
+    "OnTexts",
     "Summary",
     "TwoLevels",
     "area_under_curve",
@@ -26,6 +27,7 @@ __all__ = [
     "correct_answers",
     "front",
     "mcnemar",
+    "on_texts",
     "pareto",
     "smallest_enough",
     "summarise",

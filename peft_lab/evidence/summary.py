@@ -161,7 +161,7 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float
 
 
 @lru_cache(maxsize=256)
-def t_quantile(probability: float, freedom: int) -> float:
+def t_quantile(probability: float, freedom: float) -> float:
     """A quantile of Student's t."""
     from scipy.special import stdtrit
 

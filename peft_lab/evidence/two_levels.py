@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-DRAWS = 2_000
+from peft_lab.evidence.comparing import BETTER, NOTHING_SHOWN, WORSE
+from peft_lab.evidence.correction import holm
+from peft_lab.evidence.summary import t_quantile
+
+Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -18,28 +23,42 @@ class TwoLevels:
     low: float
     high: float
     p: float
+    """NaN for one seed: what others would do is not known."""
     seeds: int
     texts: int
     level: float
     spread_seeds: float
-    """Share of the variance of the difference that other seeds would make; the rest is other texts."""
+    """Share of the variance of the difference that other seeds would make; the rest is other texts. NaN: not known."""
 
     @property
     def verdict(self) -> str:
         """``better``, ``worse`` or ``no difference shown``."""
-        if not self.p <= self.level:
-            return "no difference shown"
-        return "better" if self.difference > 0 else "worse"
+        return _verdict(self.difference, self.p, self.level)
 
 
-def two_levels(a: np.ndarray, b: np.ndarray, *, level: float = 0.05, draws: int = DRAWS) -> TwoLevels:
-    """Bootstrap over texts and seeds at once, [seed, text] in each: what is right, or any score of a text.
+@dataclass(frozen=True)
+class OnTexts:
+    """A method against another on other texts and with other seeds, corrected for what else was compared."""
 
-    Seeds and texts are crossed, not nested: every seed answers the same texts. Means of seeds and means of texts are
-    drawn again, independently, and what both move the mean by is added. That counts what a seed and a text have with
-    each other twice: draws are narrowed to the variance that the mean squares of a crossed design estimate (never under
-    that of either alone). The interval is that of percentiles; ``p`` is twice the share of draws on the far side of 0,
-    ``(b + 1) / (m + 1)``.
+    method: str
+    found: TwoLevels
+    corrected_p: float
+    """By Holm, over ``family`` comparisons; NaN for one seed."""
+    family: int
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse`` or ``no difference shown``."""
+        return _verdict(self.found.difference, self.corrected_p, self.found.level)
+
+
+def two_levels(a: np.ndarray, b: np.ndarray, *, level: float = 0.05) -> TwoLevels:
+    """What is right, or any score of a text, of two methods, [seed, text] in each.
+
+    Seeds and texts are crossed, not nested: every seed answers the same texts. Two t-tests must agree, so the larger p
+    and the wider interval count. One is over the means of seeds. The other has the variance that seeds and texts make
+    together, as the mean squares of a crossed design give it, with Satterthwaite's degrees of freedom. It alone would
+    be too sure with few seeds, the first one wherever seeds agree because they answer the same texts.
     """
     one, other = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if one.shape != other.shape or one.ndim != 2 or not one.size:
@@ -47,40 +66,81 @@ def two_levels(a: np.ndarray, b: np.ndarray, *, level: float = 0.05, draws: int 
     apart = one - other
     seeds, texts = apart.shape
     difference = float(apart.mean())
-    rng = np.random.default_rng(seeds * 1_000_003 + texts)
-    moved_by_seeds = _moved(apart.mean(axis=1) - difference, rng, draws)
-    moved_by_texts = _moved(apart.mean(axis=0) - difference, rng, draws)
     of_seeds, of_texts, rest = _variances(apart)
-    whole = max(of_seeds, of_texts, of_seeds + of_texts - rest)
-    drawn = moved_by_seeds + moved_by_texts
-    if of_seeds + of_texts > 0:
-        drawn = drawn * math.sqrt(whole / (of_seeds + of_texts))
-    drawn = difference + drawn
-    low, high = (float(q) for q in np.quantile(drawn, (level / 2, 1 - level / 2)))
-    beyond = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    p = min(1.0, 2 * (int(beyond) + 1) / (draws + 1))
-    return TwoLevels(
-        difference, low, high, p, seeds, texts, level, max(0.0, 1 - of_texts / whole) if whole > 0 else 0.0
-    )
+    whole = of_seeds + of_texts - rest
+    tests = [(whole, _freedom(of_seeds, of_texts, rest, seeds, texts))]
+    if seeds > 1:
+        tests.append((of_seeds, seeds - 1.0))
+    half = max(_half(variance, freedom, level) for variance, freedom in tests)
+    p = max(_p(difference, variance, freedom) for variance, freedom in tests) if seeds > 1 else math.nan
+    share = math.nan if seeds < 2 else 1 - of_texts / whole if whole > 0 else 0.0
+    return TwoLevels(difference, difference - half, difference + half, p, seeds, texts, level, share)
 
 
-def _moved(deviations: np.ndarray, rng: np.random.Generator, draws: int) -> np.ndarray:
-    """What drawing things again moves their mean by. That few things understate their spread is undone."""
-    n = len(deviations)
-    if n < 2:
-        return np.zeros(draws)
-    moved = np.stack([deviations[rng.integers(0, n, n)].mean() for _ in range(draws)])
-    return moved * math.sqrt(n / (n - 1))
+def on_texts(
+    pairs: Mapping[Pair, tuple[np.ndarray, np.ndarray]], against: str, *, level: float = 0.05
+) -> list[OnTexts]:
+    """The comparisons with one method, corrected over all pairs.
+
+    Args:
+        pairs: of two methods, [seed, text] of each. Where ``against`` was found to be the best in the same answers:
+            every pair of methods, as any of them could have come out best.
+        against: the method that the others are compared with.
+        level: chance of one false alarm or more.
+    """
+    found = {pair: two_levels(*answers, level=level) for pair, answers in pairs.items()}
+    corrected = holm([result.p for result in found.values()])
+    made = []
+    for (pair, result), p in zip(found.items(), corrected, strict=True):
+        if against in pair:
+            method = pair[pair[0] == against]
+            known = result if method == pair[0] else _turned(result)
+            made.append(OnTexts(method, known, math.nan if math.isnan(result.p) else float(p), len(found)))
+    return made
+
+
+def _verdict(difference: float, p: float, level: float) -> str:
+    if not p <= level:
+        return NOTHING_SHOWN
+    return BETTER if difference > 0 else WORSE
+
+
+def _turned(result: TwoLevels) -> TwoLevels:
+    return replace(result, difference=-result.difference, low=-result.high, high=-result.low)
 
 
 def _variances(apart: np.ndarray) -> tuple[float, float, float]:
-    """Variance of the mean by the mean squares of seeds, of texts, and of what is left, in a crossed design."""
+    """Variance of the mean by the mean squares of seeds, of texts, and of what is left, in a crossed design.
+
+    Those of seeds and of texts hold what is left too, so they are at least as large: seeds of few texts agree by
+    chance.
+    """
     seeds, texts = apart.shape
     by_seed, by_text, mean = apart.mean(axis=1), apart.mean(axis=0), apart.mean()
     left = apart - by_seed[:, None] - by_text[None, :] + mean
     freedom = (seeds - 1) * (texts - 1)
+    rest = float((left**2).sum()) / freedom / (seeds * texts) if freedom else 0.0
     return (
-        float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0,
-        float(by_text.var(ddof=1)) / texts if texts > 1 else 0.0,
-        float((left**2).sum()) / freedom / (seeds * texts) if freedom else 0.0,
+        max(rest, float(by_seed.var(ddof=1)) / seeds) if seeds > 1 else 0.0,
+        max(rest, float(by_text.var(ddof=1)) / texts) if texts > 1 else 0.0,
+        rest,
     )
+
+
+def _freedom(of_seeds: float, of_texts: float, rest: float, seeds: int, texts: int) -> float:
+    """Satterthwaite (1946): the degrees of freedom of a variance that is put together of others."""
+    parts = ((of_seeds, seeds - 1), (of_texts, texts - 1), (rest, (seeds - 1) * (texts - 1)))
+    spread = sum(variance**2 / freedom for variance, freedom in parts if freedom)
+    return max(1.0, (of_seeds + of_texts - rest) ** 2 / spread) if spread else 1.0
+
+
+def _half(variance: float, freedom: float, level: float) -> float:
+    return t_quantile(1 - level / 2, freedom) * math.sqrt(variance)
+
+
+def _p(difference: float, variance: float, freedom: float) -> float:
+    from scipy.special import stdtr
+
+    if variance <= 0:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * stdtr(freedom, -abs(difference) / math.sqrt(variance)))

@@ -61,7 +61,7 @@ def tested(comparisons: Sequence[Comparison], methods_compared: int) -> Iterator
     )
     family = weakest.family
     pairs = family == methods_compared * (methods_compared - 1) // 2 and family > len(comparisons)
-    said = texts.ONE_PAIR if family == 1 else (texts.PAIRS if pairs else texts.NAMED).format(count=family)
+    said = said_family(family, every=pairs)
     what = texts.WHAT["rows" if weakest.sizes > 1 else "seed"]
     yield texts.TESTED.format(best=best, what=what, tests=how, family=said, level=percent(weakest.level))
 
@@ -77,6 +77,11 @@ def _alike(best: str, alike: Sequence[Comparison]) -> str:
         return texts.UNSEEN.format(**said)
     needed, name = widest.seeds_to_show, shorten(widest.method, LONGEST_NAME)
     return (texts.MORE_SEEDS if needed else texts.MANY_SEEDS).format(**said, method=name, seeds=needed)
+
+
+def said_family(count: int, *, every: bool) -> str:
+    """How many comparisons the correction is over, and whether they are every pair of methods."""
+    return texts.ONE_PAIR if count == 1 else (texts.PAIRS if every else texts.NAMED).format(count=count)
 
 
 def p_value(p: float) -> str:

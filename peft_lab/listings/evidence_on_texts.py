@@ -1,25 +1,29 @@
-"""Whether differences of a study would hold on other texts: seeds and test texts drawn again together."""
+"""Whether differences of a study would hold on other texts and with other seeds, and which of both they hang on."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from peft_lab.errors import PeftLabError
-from peft_lab.evidence import Comparison, correct_answers, two_levels
+from peft_lab.evidence import Comparison, OnTexts, correct_answers, on_texts
 from peft_lab.evidence.answers import KIND, same_texts
 from peft_lab.evidence.comparing import BETTER, NOTHING_SHOWN, WORSE
-from peft_lab.evidence.correction import holm
 from peft_lab.evidence.summary import budget_order
 from peft_lab.listings.evidence import between, signed
-from peft_lab.listings.evidence_notes import LONGEST_NAME, p_value, percent, said_budget
-from peft_lab.present.style import shorten
+from peft_lab.listings.evidence_notes import LONGEST_NAME, p_value, percent, said_budget, said_family
+from peft_lab.present.style import DASH, share, shorten
 from peft_lab.present.table import Table
 from peft_lab.rows import FINISHED, Row, StudyRows
 from peft_lab.run import Run
 from peft_lab.texts import evidence as texts
+
+Answers = Mapping[int, tuple[Any, np.ndarray]]
+"""By seed: what was answered, and which of it is right."""
 
 
 def texts_table(rows: StudyRows, comparisons: Sequence[Comparison]) -> Table | None:
@@ -29,30 +33,45 @@ def texts_table(rows: StudyRows, comparisons: Sequence[Comparison]) -> Table | N
     """
     if not comparisons:
         return None
-    against = comparisons[0].against
+    against, level = comparisons[0].against, comparisons[0].level
     place = _place([row for row in rows.rows if row.method == against])
-    mine = _right(rows, against, place)
-    found = []
-    for one in comparisons:
-        other = _right(rows, one.method, place)
-        seeds = [seed for seed in mine if seed in other and same_texts(mine[seed][0], other[seed][0])]
-        seeds = [seed for seed in seeds if len(mine[seed][1]) == len(mine[seeds[0]][1])]
-        if seeds:
-            right = [np.stack([kept[seed][1] for seed in seeds]) for kept in (other, mine)]
-            found.append((one.method, two_levels(right[0], right[1], level=one.level)))
+    methods = [against, *(one.method for one in comparisons)]
+    right = {method: _right(rows, method, place) for method in methods}
+    # More comparisons than rows: the best was found in these scores, and every pair counts, as in the table above.
+    every = comparisons[0].family > len(comparisons)
+    asked = combinations(methods, 2) if every else [(method, against) for method in methods[1:]]
+    pairs = {pair: known for pair in asked if (known := _both(right[pair[0]], right[pair[1]])) is not None}
+    found = {one.method: one for one in on_texts(pairs, against, level=level)}
     if not found or place is None:
         return None
-    level, made = comparisons[0].level, list[tuple[str | int, ...]]()
-    for (method, result), p in zip(found, holm([result.p for _, result in found]), strict=True):
-        verdict = NOTHING_SHOWN if p > level else BETTER if result.difference > 0 else WORSE
-        interval = between(result.low, result.high)
-        known = (shorten(method, LONGEST_NAME), signed(result.difference), interval, result.seeds, p_value(float(p)))
-        made.append((*known, _said(verdict)))
+    made = [_row(one, found[one.method]) for one in comparisons if one.method in found]
     title = texts.TEXTS_TITLE.format(name=rows.name, against=shorten(against, LONGEST_NAME))
-    note = texts.TEXTS_NOTE.format(
-        rows=f"{place[0]:,}", budget=said_budget(place[1]), n=f"{found[0][1].texts:,}", level=percent(level)
-    )
+    some = next(iter(found.values()))
+    where = {"rows": f"{place[0]:,}", "budget": said_budget(place[1]), "n": f"{some.found.texts:,}"}
+    several = any(one.found.seeds > 1 for one in found.values())
+    family = said_family(some.family, every=every)
+    note = (texts.TEXTS_NOTE if several else texts.TEXTS_NOTE_ONE).format(**where, family=family, level=percent(level))
     return Table(title, texts.TEXTS_COLUMNS, made, note)
+
+
+def _row(one: Comparison, corrected: OnTexts) -> tuple[str | int, ...]:
+    found, verdict = corrected.found, corrected.verdict
+    ahead, behind = one.failed if found.difference > 0 else one.failed[::-1]
+    if ahead > behind:  # what failed may have been what it does worst
+        verdict = NOTHING_SHOWN
+    luck = DASH if math.isnan(found.spread_seeds) else share(found.spread_seeds)
+    interval, p = between(found.low, found.high), p_value(corrected.corrected_p)
+    return shorten(one.method, LONGEST_NAME), signed(found.difference), interval, found.seeds, luck, p, _said(verdict)
+
+
+def _both(one: Answers, other: Answers) -> tuple[np.ndarray, np.ndarray] | None:
+    """What is right of two methods, [seed, text], of seeds that both have on the same texts."""
+    seeds = [seed for seed in one if seed in other and same_texts(one[seed][0], other[seed][0])]
+    seeds = [seed for seed in seeds if same_texts(one[seed][0], one[seeds[0]][0])]
+    if not seeds:
+        return None
+    first, second = (np.stack([kept[seed][1] for seed in seeds]) for kept in (one, other))
+    return first, second
 
 
 def _said(verdict: str) -> str:
@@ -65,9 +84,7 @@ def _place(own: Sequence[Row]) -> tuple[int, float | None] | None:
     return max(places, key=lambda place: (place[0], budget_order(place[1]))) if places else None
 
 
-def _right(
-    rows: StudyRows, method: str, place: tuple[int, float | None] | None
-) -> Mapping[int, tuple[Any, np.ndarray]]:
+def _right(rows: StudyRows, method: str, place: tuple[int, float | None] | None) -> Answers:
     """The answers of a method by seed, and which of them are right."""
     found = {}
     for row in rows.rows:

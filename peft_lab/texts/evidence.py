@@ -117,9 +117,13 @@ VERDICT_OF_RUNS = {
 }
 
 TEXTS_TITLE = "{name}: share of right answers, differences from {against} on other texts and with other seeds"
-TEXTS_COLUMNS = ("method", "difference", "95 % interval", "seeds", "p corrected", "verdict")
+TEXTS_COLUMNS = ("method", "difference", "95 % interval", "seeds", "luck of seeds", "p corrected", "verdict")
 TEXTS_NOTE = (
-    "Runs with {rows} training rows ({budget}). The {n} test texts and the seeds are drawn again together, to see what "
-    "would hold for texts like these; corrected by Holm over the rows of this table, level {level}. With three to five "
-    "seeds such intervals may be too narrow where seeds differ more than texts do."
+    "Runs with {rows} training rows ({budget}). What would hold with other seeds and for texts like these {n}: shown "
+    "where a t-test over seeds and one over seeds and texts together agree; corrected by Holm over {family}, level "
+    "{level}. Luck of seeds: the share of the variance of a difference that other seeds make; texts make the rest."
+)
+TEXTS_NOTE_ONE = (
+    "Runs with {rows} training rows ({budget}), one seed each. Intervals are those of these runs on other texts like "
+    "these {n}; what other seeds would do is not known, so no difference can be shown."
 )
