@@ -72,7 +72,7 @@ class Reporting(Bench):
         from dataclasses import replace
 
         from peft_lab.judging.judge import judge
-        from peft_lab.reporting.answering import recommended
+        from peft_lab.reporting.choosing import recommended
         from peft_lab.reporting.judged import with_prices
 
         method = recommended(material)

@@ -6,12 +6,27 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from peft_lab.reporting.choosing import (
+    FAILED_MORE,
+    FAR,
+    MARGIN,
+    NO_GAIN,
+    doubt,
+    gains,
+    no_gain,
+    recommended,
+    share_of,
+    tied,
+    trains_less,
+)
 from peft_lab.reporting.language import Language
 from peft_lab.reporting.material import BETTER, NOT_SHOWN, WORSE, Contrast, Material
-from peft_lab.reporting.wording import budget_said, interval, metric_said, name_of, named, spread_of
+from peft_lab.reporting.wording import apart, budget_said, interval, metric_said, name_of, named, spread_of
 
 if TYPE_CHECKING:
     from peft_lab.evidence import Cell
+
+TOLD = {"": "answer.tie.take", FAR: "answer.tie.far", NO_GAIN: "answer.tie.gain", FAILED_MORE: "answer.tie.failed"}
 
 
 def answer(material: Material, say: Language) -> list[str]:
@@ -29,26 +44,6 @@ def answer(material: Material, say: Language) -> list[str]:
     if not material.contrasts:
         return [*_untested(material, best, say), *_over_baselines(material, say)]
     return [*_tested(material, cells, say), *_over_baselines(material, say), *_enough(material, say)]
-
-
-def tied(material: Material) -> list[str]:
-    """The best method and those that cannot be told from it, the best first; nothing where nothing was tested."""
-    if not material.contrasts:
-        return []
-    equal = [c.method for c in material.contrasts if c.verdict == NOT_SHOWN and not c.here_only]
-    return [material.contrasts[0].against, *equal]
-
-
-def recommended(material: Material) -> str:
-    """The method to go on with: the best; of several that cannot be told apart, the one that trains least."""
-    cells = material.contenders()
-    if not cells:
-        return ""
-    if material.kind != "study":
-        return cells[0].method
-    equal = tied(material) or [cells[0].method]
-    choice = [cell for cell in cells if cell.method in equal and cell.cost.get("trainable")]
-    return min(choice, key=lambda cell: cell.cost["trainable"]).method if choice else cells[0].method
 
 
 def _one_run(material: Material, best: Cell, say: Language) -> Iterator[str]:
@@ -100,51 +95,84 @@ def _tested(material: Material, cells: Sequence[Cell], say: Language) -> Iterato
         "metric": _metric(material, say),
         "where": where(material, say),
     }
-    found = interval(material, best)
-    spread = say("answer.spread", range=say.range(*found)) if found else ""
     if equal:
         others = say.listed(named([c.method for c in equal], say))
         yield say("answer.tie", **places, others=others)
         if only := [c.method for c in equal if c.here_only]:
             yield say("answer.here", where=places["where"], others=say.listed(named(only, say)))
-        if len(tied(material)) > 1:
-            yield _cheapest(material, best, say)
     elif len(worse) == 1:
         yield say("answer.clear.one", **places, other=name_of(worse[0].method, say))
     else:
         yield say("answer.clear", **places, count=say.number(len(worse)))
-    closest = equal[0] if equal else worse[0] if worse else None
-    if closest is not None and math.isfinite(closest.low):
-        yield spread + say(
-            "answer.lead",
-            method=name_of(best.method, say),
-            other=name_of(closest.method, say),
-            difference=say.difference(-closest.difference),
-            low=say.difference(-closest.high),
-            high=say.difference(-closest.low),
-            seeds=say.number(closest.seeds),
-        )
+    named_one = recommended(material)
+    if baseline := no_gain(material, named_one):
+        yield say("answer.undecided", method=name_of(named_one, say), baseline=name_of(baseline.against, say))
+    elif len(tied(material)) > 1:
+        yield from _go_on_with(material, best, say)
+    yield from _how_sure(material, best, (*equal, *worse), say)
     if equal and worse:
         yield say("answer.worse", methods=say.listed(named([c.method for c in worse], say)))
 
 
-def _cheapest(material: Material, best: Cell, say: Language) -> str:
-    """Of methods that cannot be told apart, the one to take."""
-    least = recommended(material)
-    if least and least != best.method:
-        return say("answer.tie.take", method=name_of(least, say), cost=_cost(material, least, say))
-    return say("answer.tie.keep", method=name_of(best.method, say))
+def _go_on_with(material: Material, best: Cell, say: Language) -> Iterator[str]:
+    """Of methods that cannot be told apart, the one to go on with, and why not another that trains less."""
+    chosen, less = recommended(material), trains_less(material)
+    equal = [cell for cell in material.contenders() if cell.method in tied(material)]
+    if not less:
+        if all(share_of(cell) for cell in equal):
+            yield say("answer.tie.keep", method=name_of(best.method, say), share=say.share(share_of(best)))
+        return
+    other = next((cell for cell in less if cell.method == chosen), less[0])
+    contrast, key = material.contrast(other.method), TOLD.get(doubt(material, other))
+    if key is None or contrast is None:
+        return
+    baseline = no_gain(material, other.method)
+    places = {
+        "method": name_of(other.method, say),
+        "best": name_of(best.method, say),
+        "share": say.share(share_of(other)),
+        "best_share": say.share(share_of(best)),
+        "behind": say.score(max(0.0, -apart(material, contrast.low))),
+        "margin": say.score(MARGIN),
+        "baseline": name_of(baseline.against, say) if baseline else "",
+    }
+    yield say(key, **places)
+
+
+def _how_sure(material: Material, best: Cell, others: Sequence[Contrast], say: Language) -> Iterator[str]:
+    """The range of what is named, and of its difference from what one might take instead."""
+    chosen = next(cell for cell in material.contenders() if cell.method == recommended(material))
+    less = [] if chosen.method != best.method else [cell.method for cell in trains_less(material)]
+    beside = [chosen.method, *less, *(one.method for one in others)]
+    shown = next((one for name in beside for one in others if one.method == name), None)
+    if shown is None or not math.isfinite(shown.low):
+        return
+    found = interval(material, chosen)
+    spread = say("answer.spread", method=name_of(chosen.method, say), range=say.range(*found)) if found else ""
+    yield spread + say(
+        "answer.lead",
+        method=name_of(best.method, say),
+        other=name_of(shown.method, say),
+        difference=say.difference(-shown.difference),
+        low=say.difference(-apart(material, shown.high)),
+        high=say.difference(-apart(material, shown.low)),
+        seeds=say.number(shown.seeds),
+    )
+    if shown.verdict == NOT_SHOWN and chosen is best and shown.needed and shown.needed > shown.seeds:
+        yield say("answer.more", seeds=say.number(shown.needed))
 
 
 def _over_baselines(material: Material, say: Language) -> Iterator[str]:
-    """What training brought at all."""
-    for contrast in material.over:
+    """What training brought at all, with the method that is named."""
+    for contrast in gains(material, recommended(material)):
         key = {BETTER: "answer.over.better", WORSE: "answer.over.worse"}.get(contrast.verdict, "answer.over.none")
         yield say(
             key,
             method=name_of(contrast.method, say),
             baseline=name_of(contrast.against, say),
             difference=say.difference(contrast.difference),
+            low=say.difference(apart(material, contrast.low)),
+            high=say.difference(apart(material, contrast.high)),
         )
 
 
@@ -159,11 +187,6 @@ def where(material: Material, say: Language) -> str:
     """At how much data, and within which budget."""
     examples, budget = material.place
     return say("where", rows=say.number(examples), budget=budget_said(budget, say))
-
-
-def _cost(material: Material, method: str, say: Language) -> str:
-    cell = next(cell for cell in material.at_place() if cell.method == method)
-    return say("cost.trains", share=say.share(cell.cost["trainable"] / cell.cost["total"]))
 
 
 def _metric(material: Material, say: Language) -> str:

@@ -16,7 +16,7 @@ from peft_lab.files import from_here
 from peft_lab.listings.results import drawn as drawn_by
 from peft_lab.loading import OWN
 from peft_lab.recipe import Recipe, checked
-from peft_lab.reporting.answering import recommended
+from peft_lab.reporting.choosing import recommended
 from peft_lab.reporting.judged import risks_of
 from peft_lab.reporting.material import BETTER, NOT_SHOWN, WORSE, Contrast, Drawn, Material, Pair, Record
 from peft_lab.rows import FAILED, FINISHED, RUNNING, STOPPED, UNTRAINED, Row, StudyRows
@@ -175,7 +175,7 @@ def _summary(rows: StudyRows) -> Summary | None:
 
 
 def _contrasts(rows: StudyRows, material: Material) -> tuple[tuple[Contrast, ...], tuple[Contrast, ...]]:
-    """Methods against the best one where the answer is decided, and the best one against baselines.
+    """Methods against the best one where the answer is decided, and against baselines.
 
     A difference counts as shown where it is shown there and over all numbers of rows and budgets, as in the study's own
     table: of few seeds in one place a t-test alone would decide.
@@ -191,16 +191,14 @@ def _contrasts(rows: StudyRows, material: Material) -> tuple[tuple[Contrast, ...
         everywhere = comparisons(rows, here[0].against)
     verdicts = {c.method: c.verdict for c in everywhere}
     found = tuple(_contrast(c, verdicts.get(c.method, c.verdict)) for c in here)
-    best = found[0].against if found else next((cell.method for cell in material.contenders()), "")
-    summary = material.summary
-    baselines = [name for name in (summary.baselines if summary else ()) if name != best]
+    contenders = [cell.method for cell in material.contenders()]
     over: list[Contrast] = []
-    for name in baselines:
+    for name in material.summary.baselines if material.summary else ():
         try:
             against = comparisons(rows, name, examples=examples, budget=budget)
         except PeftLabError:  # it was not trained there
             continue
-        over += [_contrast(c) for c in against if c.method == best and c.seeds > 1]
+        over += [_contrast(c) for c in against if c.method in contenders and c.seeds > 1]
     return found, tuple(over)
 
 
@@ -209,7 +207,16 @@ def _contrast(found: Comparison, everywhere: str | None = None) -> Contrast:
     verdict = NOT_SHOWN if here_only else {"better": BETTER, "worse": WORSE}.get(found.verdict, NOT_SHOWN)
     low, high = found.t_low, found.t_high
     return Contrast(
-        found.method, found.against, found.difference, low, high, found.corrected_p, verdict, found.seeds, here_only
+        found.method,
+        found.against,
+        found.difference,
+        low,
+        high,
+        found.corrected_p,
+        verdict,
+        found.seeds,
+        here_only,
+        found.seeds_to_show,
     )
 
 

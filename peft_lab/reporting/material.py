@@ -33,6 +33,8 @@ class Contrast:
     seeds: int
     here_only: bool = False
     """A difference is shown where the answer is decided, but not over all numbers of rows and budgets."""
+    needed: int | None = None
+    """Seeds with which a difference as large as this one is shown in four of five cases; None for very many."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class Material:
     contrasts: tuple[Contrast, ...] = ()
     """Where the answer is decided: at the most data and the longest budget."""
     over: tuple[Contrast, ...] = ()
-    """The best method against baselines."""
+    """Every method against what is there to be compared with only."""
     pair: Pair | None = None
     enough: tuple[str, int] | None = None
     """Method, and the fewest training rows with which it reaches 95 % of the best."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from peft_lab.files import from_here
 from peft_lab.present.style import plain, shorten
-from peft_lab.reporting.answering import recommended
+from peft_lab.reporting.choosing import no_gain, recommended
 from peft_lab.reporting.language import Language
 from peft_lab.reporting.material import Material
 from peft_lab.reporting.parts import TEXT, bullets, folded, heading, paragraph, pre, section, table, terms
@@ -30,7 +30,8 @@ def next_steps(material: Material, say: Language) -> str:
         return section("next", say("next.title"), paragraph(say("next.none")))
     run = material.names.get(row.path, row.path)
     stages = [say(f"next.{stage}") for stage in STAGES]
-    chosen = say("next.method", method=name_of(method, say), run=run)
+    key = "next.undecided" if no_gain(material, method) else "next.method"
+    chosen = say(key, method=name_of(method, say), run=run)
     use = "\n".join((f"%peft save {run} {FOLDER}", f"%peft load {FOLDER}", '%peft predict "..."'))
     return section(
         "next",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from peft_lab.present.style import PLAIN, esc
 from peft_lab.reporting import asked, onward, results, warning
-from peft_lab.reporting.answering import answer, recommended
+from peft_lab.reporting.answering import answer
+from peft_lab.reporting.choosing import recommended
 from peft_lab.reporting.language import Language, language
 from peft_lab.reporting.look import css
 from peft_lab.reporting.material import Material

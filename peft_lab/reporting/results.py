@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from peft_lab.present.picture import image
-from peft_lab.reporting.answering import tied, where
+from peft_lab.reporting.answering import where
+from peft_lab.reporting.choosing import tied
 from peft_lab.reporting.language import Language
 from peft_lab.reporting.material import BETTER, WORSE, Material
 from peft_lab.reporting.parts import (

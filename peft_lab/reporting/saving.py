@@ -9,7 +9,8 @@ from peft_lab.errors import BadOption, RunProblem
 from peft_lab.files import from_here, replacing
 from peft_lab.present.style import bytes_
 from peft_lab.present.table import Table
-from peft_lab.reporting.answering import answer, recommended
+from peft_lab.reporting.answering import answer
+from peft_lab.reporting.choosing import recommended
 from peft_lab.reporting.language import language
 from peft_lab.reporting.material import Material
 

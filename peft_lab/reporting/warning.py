@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from peft_lab.present.style import plain, shorten
-from peft_lab.reporting.answering import recommended
+from peft_lab.reporting.choosing import recommended
 from peft_lab.reporting.language import Language
 from peft_lab.reporting.material import Material, Risk
 from peft_lab.reporting.parts import NUMBER, TEXT, Made, bullets, heading, paragraph, said, section, table
@@ -139,11 +139,9 @@ def _about_test(material: Material, say: Language) -> Iterator[str]:
     n = texts_in(material, material.summary.split)
     if n is None or n >= FEW_TEXTS:
         return
-    best = material.contenders()[0]
-    if chance := by_chance(material, best.mean):
-        yield say(
-            "caveat.few_texts.range", texts=say.number(n), score=say.score(best.mean), range=say.range(*chance[1:])
-        )
+    mean = next(cell.mean for cell in material.contenders() if cell.method == recommended(material))
+    if chance := by_chance(material, mean):
+        yield say("caveat.few_texts.range", texts=say.number(n), score=say.score(mean), range=say.range(*chance[1:]))
     else:
         yield say("caveat.few_texts", texts=say.number(n))
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SHARES = ("accuracy", "exact_match", "token_accuracy")
 """Scores that are a share of single answers: chance alone moves them as it moves a coin."""
 CORRELATIONS = ("matthews", "pearson", "spearman")
+UP_TO_ONE = (*SHARES, *CORRELATIONS, "macro_f1", "f1", "entity_f1")
+"""Scores of which 0 is nothing and 1 is perfect."""
 Z = 1.959964
 
 
@@ -109,6 +111,13 @@ def interval(material: Material, cell: Cell) -> tuple[float, float] | None:
         return (cell.low if below_zero else max(cell.low, min(0.0, cell.mean))), min(cell.high, max(1.0, cell.mean))
     chance = by_chance(material, cell.mean) if cell.n == 1 else None
     return chance[1:] if chance else None
+
+
+def apart(material: Material, difference: float) -> float:
+    """An end of the interval of a difference, no larger than two scores can differ: of few seeds it goes beyond."""
+    metric = material.summary.metric if material.summary else ""
+    most = (2.0 if metric in CORRELATIONS else 1.0) if metric in UP_TO_ONE else math.inf
+    return max(-most, min(most, difference))
 
 
 def spread_of(material: Material, cell: Cell, say: Language) -> str:
