@@ -482,6 +482,52 @@ def test_runs_of_one_method_with_other_settings_keep_their_names(tmp_path, host)
     assert [row.method for row in gathering.rows_of(seeds).rows] == ["lora", "lora"]
 
 
+def on_data(folder, host, data: dict[str, tuple[str, str]], seeds: int):
+    """Runs of methods, each on data of a name and a hash."""
+    runs = []
+    for method, (source, mark) in data.items():
+        for seed in range(seeds):
+            run = write_run(folder / f"{method}-{source}-{mark}-{seed}", method, seed=seed, source=source)
+            record = json.loads((run.path / "run.json").read_text())
+            record["fingerprints"]["data"] = mark * 64
+            record["metrics"]["test"]["accuracy"] = {"full": 0.9, "bitfit": 0.6}[method] + seed / 100
+            (run.path / "run.json").write_text(json.dumps(record))
+            runs.append(type(run)(run.path))
+    return gathering.of_runs(runs, host)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_runs_on_different_data_have_no_answer(tmp_path, host, seeds):
+    made = on_data(tmp_path, host, {"full": ("a.csv", "a"), "bitfit": ("b.csv", "b")}, seeds)
+    assert not made.contrasts and not made.over and made.pair is None and recommended(made) == ""
+    assert said(made).startswith(
+        "These trainings cannot be compared: they used 2 different sets of data (full on a.csv"
+    )
+    assert "これらの学習は比較できません" in said(made, "ja")
+    assert "cost" not in [figure.what for figure in made.figures]
+    for code in LANGUAGES:
+        page = report(made, code)
+        must_need_nothing(page)
+        assert not [word for word in (texts(code)["verdict.best"], "%peft save") if word in page]
+    page = text_of(report(made))
+    assert "None of these trainings can be named before the others" in page and "highest" not in page
+    assert "trained on a.csv and b.csv" in page
+    same = on_data(tmp_path / "same", host, {"full": ("a.csv", "a"), "bitfit": ("a.csv", "a")}, 3)
+    assert same.contrasts and recommended(same) == "full"
+
+
+def test_a_file_that_changed_between_runs_is_other_data(tmp_path, host):
+    made = on_data(tmp_path, host, {"full": ("a.csv", "a"), "bitfit": ("a.csv", "b")}, 2)
+    assert "full on a.csv (aaaaaaaa) and bitfit on a.csv (bbbbbbbb)" in said(made)
+    runs = [write_run(tmp_path / f"run-{n}", "lora", seed=n) for n in (0, 1)]
+    record = json.loads((runs[1].path / "run.json").read_text())
+    record["fingerprints"]["data"] = "e" * 64
+    (runs[1].path / "run.json").write_text(json.dumps(record))
+    changed = gathering.of_runs([type(run)(run.path) for run in runs], host)
+    assert {row.method for row in changed.rows.rows} == {"lora (run-0)", "lora (run-1)"}
+    assert said(changed).startswith("These trainings cannot be compared")
+
+
 # --- what comes from data ---------------------------------------------------------------------------------------------
 
 

@@ -75,6 +75,8 @@ class Reporting(Bench):
         from peft_lab.reporting.choosing import recommended
         from peft_lab.reporting.judged import with_prices
 
+        if not material.comparable:
+            raise RunProblem("these runs used different data, so none is named to be judged", "Name one run")
         method = recommended(material)
         row = material.run_of(method) if method else None
         if row is None:

@@ -21,7 +21,16 @@ from peft_lab.reporting.choosing import (
 )
 from peft_lab.reporting.language import Language
 from peft_lab.reporting.material import BETTER, NOT_SHOWN, WORSE, Contrast, Material
-from peft_lab.reporting.wording import apart, budget_said, interval, metric_said, name_of, named, spread_of
+from peft_lab.reporting.wording import (
+    apart,
+    budget_said,
+    data_by_method,
+    interval,
+    metric_said,
+    name_of,
+    named,
+    spread_of,
+)
 
 if TYPE_CHECKING:
     from peft_lab.evidence import Cell
@@ -33,6 +42,8 @@ def answer(material: Material, say: Language) -> list[str]:
     """The answer, its main sentence first."""
     if not material.scored:
         return [say("answer.none")]
+    if not material.comparable:
+        return [*_apart(material, say)]
     cells = material.contenders()
     best = cells[0]
     if material.kind == "run":
@@ -44,6 +55,14 @@ def answer(material: Material, say: Language) -> list[str]:
     if not material.contrasts:
         return [*_untested(material, best, say), *_over_baselines(material, say)]
     return [*_tested(material, cells, say), *_over_baselines(material, say), *_enough(material, say)]
+
+
+def _apart(material: Material, say: Language) -> Iterator[str]:
+    """Why runs on different data have no answer."""
+    data = data_by_method(material)
+    what = [say("answer.apart.one", method=name_of(method, say), data=name) for method, name in data.items()]
+    yield say("answer.apart", count=say.number(len(material.data)), what=say.listed(what))
+    yield say("answer.apart.next")
 
 
 def _one_run(material: Material, best: Cell, say: Language) -> Iterator[str]:

@@ -9,7 +9,7 @@ from peft_lab.present.style import plain, shorten
 from peft_lab.reporting.language import Language
 from peft_lab.reporting.material import Material
 from peft_lab.reporting.parts import NUMBER, TEXT, Made, bullets, paragraph, section, strong, table
-from peft_lab.reporting.wording import budget_said, explained, metric_said, name_of
+from peft_lab.reporting.wording import budget_said, data_by_method, data_name, explained, metric_said, name_of
 
 MOST_LABELS, MOST_NOTES = 24, 12
 
@@ -23,7 +23,8 @@ def title(material: Material, say: Language) -> str:
 
 def question(material: Material, say: Language) -> str:
     """What was to be found out, in a sentence."""
-    places = {"data": source(material), "model": model(material)}
+    data = source(material) if material.comparable else say.listed(dict.fromkeys(data_by_method(material).values()))
+    places = {"data": data, "model": model(material)}
     contenders = list(dict.fromkeys(row.method for row in material.rows.rows))
     if material.kind == "run" and contenders:
         return say("question.run", method=name_of(contenders[0], say), **places)
@@ -50,7 +51,8 @@ def data(material: Material, say: Language) -> str:
     about: Mapping[str, Any] = material.record.get("data") or {}
     spec: Mapping[str, Any] = (material.record.get("recipe") or {}).get("data") or {}
     rows: Mapping[str, Any] = about.get("rows") or {}
-    said = [say("data.source", name=source(material), task=_task(material, say))]
+    said = [] if material.comparable else [say("data.one_of", name=source(material))]
+    said += [say("data.source", name=source(material), task=_task(material, say))]
     named_rows = [(say(f"split.{split}"), say.number(int(rows[split]))) for split in SPLITS if rows.get(split)]
     said += [say("data.split", split=split, count=count) for split, count in named_rows]
     said += list(_how_split(material, spec, rows, say))
@@ -69,9 +71,10 @@ SPLITS = ("train", "validation", "test")
 
 def source(material: Material) -> str:
     """The name of the data."""
-    about, recipe = material.record.get("data") or {}, material.record.get("recipe") or {}
-    found = about.get("name") or (recipe.get("data") or {}).get("source") or material.rows.plan.get("data") or "?"
-    return shorten(found if isinstance(found, str) else (found.get("source") or "?"), 60)
+    if found := data_name(material.record):
+        return found
+    asked = material.rows.plan.get("data") or "?"
+    return shorten(asked if isinstance(asked, str) else (asked.get("source") or "?"), 60)
 
 
 def model(material: Material) -> str:

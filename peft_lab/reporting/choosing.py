@@ -24,9 +24,9 @@ def tied(material: Material) -> list[str]:
 
 
 def recommended(material: Material) -> str:
-    """The method to go on with; empty where there is none."""
+    """The method to go on with; empty where there is none, or none that can be compared with the others."""
     cells = material.contenders()
-    if not cells:
+    if not cells or not material.comparable:
         return ""
     return next((cell.method for cell in trains_less(material) if not doubt(material, cell)), cells[0].method)
 

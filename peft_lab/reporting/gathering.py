@@ -60,7 +60,10 @@ def rows_of(runs: Sequence[Run]) -> StudyRows:
     recipes = {run.id: run.recipe.model_dump(mode="json", exclude={"seed"}) for run in runs}
     rows = []
     for run in runs:
-        rivals = [r for r in runs if r.recipe.method == run.recipe.method and recipes[r.id] != recipes[run.id]]
+        rivals = [r for r in runs if r.recipe.method == run.recipe.method]
+        rivals = [
+            r for r in rivals if recipes[r.id] != recipes[run.id] or len({_data_of(r), _data_of(run)} - {None}) > 1
+        ]
         name = f"{run.recipe.method} ({run.id})" if rivals else run.recipe.method
         rows.append(row_of(run, name))
     return StudyRows(
@@ -141,7 +144,7 @@ def _material(
     here: tuple[Contrast, ...] = ()
     over: tuple[Contrast, ...] = ()
     enough = None
-    if summary is not None:
+    if summary is not None and first.comparable:
         here, over = _contrasts(rows, first)
         enough = _enough(rows, first) if kind == "study" else None
     material = Material(
@@ -253,12 +256,17 @@ def _figures(material: Material, host: Host, views: Sequence[View]) -> Iterator[
 
 
 def _drawn_runs(material: Material, what: str) -> list[Run]:
-    """Of which runs: cost where the answer is decided, risks of the run that was judged, all others of all."""
+    """Of which runs: cost where the answer is decided, risks of the run that was judged, all others of all.
+
+    Scores of different data are not drawn against each other.
+    """
     if what in ("calibration", "coverage"):
         judged = next((risk for risk in material.risks if risk.method == recommended(material)), None)
         run = _run_at(judged.path) if judged else None
         return [run] if run is not None and "test-answers" in run.artifacts else []
     rows = material.finished if material.kind == "study" else list(material.rows.rows)
+    if what == "cost" and not material.comparable:
+        return []
     if what == "cost" and material.kind == "study" and material.scored:
         rows = [r for r in rows if (r.examples, r.budget) == material.place and r.method != UNTRAINED]
     return [run for row in rows if (run := _run_at(row.path)) is not None]
@@ -277,9 +285,15 @@ def _recipe(record: Record) -> Mapping[str, Any]:
     return record.get("recipe") or {}
 
 
+def _data_of(run: Run) -> str | None:
+    """The hash of a run's data: a file of one name may have changed between two runs."""
+    found: str | None = (run.record.get("fingerprints") or {}).get("data")
+    return found
+
+
 def _same_test(one: Run, other: Run) -> bool:
     """Whether two runs were tested on the same texts, as far as their records tell."""
-    prints = [(run.record.get("fingerprints") or {}).get("data") for run in (one, other)]
+    prints = [_data_of(run) for run in (one, other)]
     specs: list[Recipe] = [one.recipe, other.recipe]
     same = [(recipe.data.test, recipe.data.label, recipe.data.text) for recipe in specs]
     return prints[0] is not None and prints[0] == prints[1] and same[0] == same[1]

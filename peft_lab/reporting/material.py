@@ -193,6 +193,20 @@ class Material:
         return next((one for one in self.contrasts if one.method == method), None)
 
     @property
+    def data(self) -> dict[str, list[Row]]:
+        """Finished rows by the hash of their data; those of which it is not known are left out."""
+        found: dict[str, list[Row]] = {}
+        for row in self.finished:
+            if data := (self.records.get(row.path, {}).get("fingerprints") or {}).get("data"):
+                found.setdefault(str(data), []).append(row)
+        return found
+
+    @property
+    def comparable(self) -> bool:
+        """Whether all was trained and scored on the same data, as far as records tell."""
+        return len(self.data) < 2
+
+    @property
     def finished(self) -> list[Row]:
         """Rows with a run that ended well."""
         return [row for row in self.rows.rows if row.status == FINISHED]

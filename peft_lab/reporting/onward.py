@@ -27,7 +27,8 @@ def next_steps(material: Material, say: Language) -> str:
     method = recommended(material)
     row = material.run_of(method) if method else None
     if row is None:
-        return section("next", say("next.title"), paragraph(say("next.none")))
+        why = "next.none" if material.comparable else "next.apart"
+        return section("next", say("next.title"), paragraph(say(why)))
     run = material.names.get(row.path, row.path)
     stages = [say(f"next.{stage}") for stage in STAGES]
     key = "next.undecided" if no_gain(material, method) else "next.method"

@@ -26,7 +26,7 @@ from peft_lab.reporting.parts import (
     table,
     tiles,
 )
-from peft_lab.reporting.wording import budget_said, interval, metric_said, name_of
+from peft_lab.reporting.wording import budget_said, data_by_method, interval, metric_said, name_of
 from peft_lab.rows import UNTRAINED
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def scores(material: Material, say: Language) -> str:
     here = material.at_place()
     order = sorted(here, key=lambda cell: -cell.mean) + [cell for cell in cells if cell not in here]
     metric = metric_said(summary.metric, summary.split, say)
+    if not material.comparable:
+        return section("scores", say("scores.title"), _others(material, cells[:MOST_ROWS], metric, say))
     parts = [paragraph(say("scores.read"))]
     if here:
         parts.append(_decided(material, here, metric, say))
@@ -142,17 +144,19 @@ def _decided(material: Material, cells: Sequence[Cell], metric: str, say: Langua
 
 
 def _others(material: Material, cells: Sequence[Cell], metric: str, say: Language) -> str:
-    """All other cells: less data, shorter budgets, without a score."""
+    """All other cells: less data, shorter budgets, without a score; or all, where each stands for itself."""
+    data = {} if material.comparable else data_by_method(material)
     budgets = any(cell.budget is not None for cell in cells)
     columns: list[Column] = [(say("column.method"), TEXT), (say("column.examples"), NUMBER)]
+    columns[1:1] = [(say("column.data"), TEXT)] if data else []
     columns += [(say("column.budget"), SHORT)] if budgets else []
     columns += [(metric, NUMBER), (say("column.sd"), NUMBER), (say("column.seeds"), NUMBER)]
     rows = []
     for cell in cells:
-        row = [name_of(cell.method, say), say.number(cell.examples)]
+        row = [name_of(cell.method, say), *([data.get(cell.method, "–")] if data else []), say.number(cell.examples)]
         row += [budget_said(cell.budget, say)] if budgets else []
         rows.append([*row, say.score(cell.mean) if cell.n else "–", say.score(cell.sd), _seeds(cell, say)])
-    return table(say("scores.others"), columns, rows)
+    return table(say("scores.apart") if data else say("scores.others"), columns, rows)
 
 
 def _seeds(cell: Cell, say: Language) -> str:

@@ -47,6 +47,9 @@ TEXTS = {
     # the answer
     "answer.title": "The answer",
     "answer.none": "There is no answer yet: no training has ended with a score.",
+    "answer.apart": "These trainings cannot be compared: they used {count} different sets of data ({what}). A score tells how good a method is only beside others on the same texts.",
+    "answer.apart.one": "{method} on {data}",
+    "answer.apart.next": "Train them on the same data, or write a page about each by itself.",
     "answer.one": "{method} reached {metric} {score}.",
     "answer.seeds": "By its {seeds} repetitions the mean is to be expected in the range {range} (95 % interval).",
     "answer.chance": "With {texts} texts to measure on, chance alone leaves room for anything in the range {range} on new texts of the same kind (95 % interval).",
@@ -102,6 +105,7 @@ TEXTS = {
     "setting.sweep": "Learning rates that were tried: {rates}. Which one was used was decided on the validation texts; the test texts had no say.",
     # data
     "data.title": "The data",
+    "data.one_of": "There are several sets of data. What follows is about {name} only.",
     "data.source": "{name}: {task}.",
     "data.split": "Texts for {split}: {count}.",
     "data.nested": "Smaller amounts are parts of the larger ones, the same for every method.",
@@ -119,6 +123,7 @@ TEXTS = {
     "scores.caption.seeds": "Scores with {where}: mean of all repetitions and its 95 % interval",
     "scores.caption.chance": "Scores with {where}, and the range that the number of test texts leaves open (95 %)",
     "scores.others": "All other trainings: less data, shorter time limits, or no score",
+    "scores.apart": "Scores, each on data of its own",
     "scores.test": "The difference is that from the best method, repetition by repetition. The chance of such a difference without a real one (p) is corrected for the number of comparisons; below 0.05 it counts as shown. Shaded: the best method, and all that cannot be told from it.",
     "column.method": "method",
     "column.range": "range",
@@ -128,6 +133,7 @@ TEXTS = {
     "column.verdict": "verdict",
     "column.examples": "training texts",
     "column.budget": "time limit",
+    "column.data": "data",
     "column.trains": "parameters that train",
     "column.seconds": "training time",
     "column.peak_memory": "memory at most",
@@ -219,6 +225,7 @@ TEXTS = {
     # next
     "next.title": "What to do next, and how to go back",
     "next.none": "Nothing yet: first a training must end with a score.",
+    "next.apart": "None of these trainings can be named before the others, as they used different data.",
     "next.method": "With these figures in hand the one to try is {method}; its training to put in use is `{run}`, chosen by its validation score. A person decides; this page only says what was measured.",
     "next.undecided": "These figures do not decide. If {method} is tried all the same, its training to put in use is `{run}`, chosen by its validation score. A person decides; this page only says what was measured.",
     "next.agree": "Agree before anything is used: who decides in doubt, what a wrong answer costs, and at which share of wrong answers it is switched off again.",

@@ -120,7 +120,7 @@ def _caveats(material: Material, say: Language) -> Iterator[str]:
     early = [row for row in rows if row.budget is None and row.status == FINISHED and _early(row)]
     if early:
         yield say("caveat.early", count=say.number(len(early)))
-    if _differ(material, "fingerprints", "data") and material.kind != "study":
+    if not material.comparable:
         yield say("caveat.other_data")
     if _differ(material, "hardware", "name"):
         yield say("caveat.machines")
@@ -137,7 +137,7 @@ def _about_test(material: Material, say: Language) -> Iterator[str]:
     if material.summary.split != "test":
         yield say("caveat.validation")
     n = texts_in(material, material.summary.split)
-    if n is None or n >= FEW_TEXTS:
+    if n is None or n >= FEW_TEXTS or not material.comparable:
         return
     mean = next(cell.mean for cell in material.contenders() if cell.method == recommended(material))
     if chance := by_chance(material, mean):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from peft_lab.present.style import plain, shorten, words
 from peft_lab.reporting.language import Language
@@ -83,6 +83,20 @@ def wilson(score: float, n: int) -> tuple[float, float]:
     middle = (score + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z * math.sqrt(score * (1 - score) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def data_name(record: Mapping[str, Any]) -> str:
+    """The name of the data that a run was trained on; empty where it is not known."""
+    found = (record.get("data") or {}).get("name") or ((record.get("recipe") or {}).get("data") or {}).get("source")
+    return shorten(str(found), 60) if found else ""
+
+
+def data_by_method(material: Material) -> dict[str, str]:
+    """What each method was trained on; with the hash where different data have one name."""
+    names = {data: data_name(material.record_of(rows)) or data[:8] for data, rows in material.data.items()}
+    one_name = len(set(names.values())) < len(names)
+    told = {data: f"{name} ({data[:8]})" if one_name else name for data, name in names.items()}
+    return {row.method: told[data] for data, rows in material.data.items() for row in rows}
 
 
 def texts_in(material: Material, split: str) -> int | None:
