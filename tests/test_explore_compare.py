@@ -176,11 +176,11 @@ def test_the_line_draws_the_same(part: ComparePart, tmp_path: Path) -> None:
 
 def test_score_against_any_cost(part: ComparePart) -> None:
     part.picture.value = "comparison"
-    assert part.shown.alt.startswith("full is best: test accuracy 0.950, training")
+    assert part.shown.alt.startswith("full has the highest test accuracy: 0.950, training")
     part.against.value = "seconds"
     assert "in 30 s" in part.shown.alt and "--against seconds" in part.line()
     part.ticked["run-3"].value = False
-    assert part.shown.alt.startswith("bitfit is best") and "Left out: run-3." in part.shown.alt
+    assert part.shown.alt.startswith("bitfit has the highest test accuracy: ") and "Left out: run-3." in part.shown.alt
 
 
 def test_only_controls_of_the_picture_are_there(part: ComparePart) -> None:

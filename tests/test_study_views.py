@@ -141,7 +141,8 @@ def test_pictures_of_a_study(tmp_path: Path, view: type) -> None:
     assert len(picture.png) < 200_000 and picture == render(view().draw(runs))
     check_html(picture._repr_html_())
     assert apart(boxes(drawing.figure)) and len(boxes(drawing.figure)) >= 7
-    assert re.match(r"\S.* best.*0\.[89]\d\d", picture.alt)
+    assert re.match(r"\S.* highest mean test accuracy.*0\.[89]\d\d", picture.alt)
+    assert "No difference from full" in picture.alt, "as the table of these runs says"
 
 
 def test_twelve_methods_have_names_and_markers_of_their_own(tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_budgets_are_drawn_one_at_a_time_over_data(tmp_path: Path) -> None:
 def test_time_curve_between_budgets_and_within_runs(tmp_path: Path) -> None:
     runs = study_runs(tmp_path, ("lora", "full"), budgets=(10.0, 40.0))
     between = TimeCurve().draw(runs).alt
-    assert between.startswith("lora is best in the end: mean test accuracy 0.8") and "after 40 s" in between
+    assert between.startswith("lora has the highest mean test accuracy in the end: 0.8") and "after 40 s" in between
     assert "With 3,000 training rows; other runs have 100, 300, 1,000." in between
     within = TimeCurve(TimeCurve.Options(of="within", examples=1000)).draw(runs)
     assert "best validation accuracy so far" in within.alt and "With 1,000 training rows" in within.alt
@@ -209,10 +210,59 @@ def test_small_studies(tmp_path: Path) -> None:
     one = study_runs(tmp_path, ("lora", "bitfit"), (3000,), (0,), untrained=False)
     for view in (DataCurve(), TimeCurve(), Comparison()):
         picture = render(view.draw(one))
-        assert "lora is best" in picture.alt and "seeds" not in picture.alt and len(picture.png) > 3000
+        assert (
+            re.search(r"lora has the highest (test|mean best validation) accuracy", picture.alt)
+            and "seeds" not in picture.alt
+        )
+        assert "With one run each no difference can be shown." in picture.alt and len(picture.png) > 3000
     note = DataCurve().draw(one).figure._supxlabel.get_text()
     assert note == "one seed each: no spread"
     assert [label.get_text() for label in DataCurve().draw(one).figure.axes[0].get_xticklabels()] == ["3,000"]
+
+
+def scored(folder: Path, values: dict[str, Sequence[float]], sizes: Sequence[int] = (3000,)) -> list[Run]:
+    """Runs with these scores: of a method by seed, and where there are several sizes, by size and seed."""
+    runs = study_runs(folder, tuple(values), sizes, range(len(next(iter(values.values()))) // len(sizes)), (30.0, 60.0))
+    left = {method: list(own) for method, own in values.items()}
+    for run in runs[: -len({run.recipe.seed for run in runs})]:
+        own = left[run.recipe.method]
+        seeds = len(own) // len(sizes)
+        value = own[sizes.index(run.record["data"]["rows"]["train"]) * seeds + run.recipe.seed]
+        record = json.loads((run.path / "run.json").read_text())
+        record["metrics"] = {"validation": {"accuracy": value}, "test": {"accuracy": value}}
+        (run.path / "run.json").write_text(json.dumps(record))
+    return [Run(run.path) for run in runs]
+
+
+@pytest.mark.parametrize("view", [DataCurve(), TimeCurve(), Comparison(Comparison.Options(budget=60))])
+def test_equal_means_are_not_called_best(tmp_path: Path, view: object) -> None:
+    alt = view.draw(scored(tmp_path, {"full": [1 / 3] * 3, "lora": [1 / 3] * 3, "bitfit": [1 / 3] * 3})).alt
+    assert "best" not in alt and re.search(r"all have the same (mean )?test accuracy( in the end)?: 0\.333", alt, re.I)
+    assert "No difference from lora, bitfit is shown." in alt
+
+
+@pytest.mark.parametrize("view", [DataCurve(), TimeCurve(), Comparison(Comparison.Options(budget=60))])
+def test_captions_call_best_what_the_table_does(tmp_path: Path, view: object) -> None:
+    near = {"lora": [0.90, 0.91, 0.88], "full": [0.89, 0.90, 0.90], "bitfit": [0.70, 0.72, 0.68]}
+    runs = scored(tmp_path / "near", near)
+    alt = view.draw(runs).alt
+    assert "lora has the highest mean test accuracy" in alt and "No difference from full is shown." in alt
+    verdicts = {one.method: one.verdict for one in comparisons(rows_of(runs))}
+    assert verdicts == {"full": "no difference shown", "bitfit": "worse"}
+    apart = scored(tmp_path / "apart", {**near, "full": [0.70, 0.71, 0.68]})
+    alt = view.draw(apart).alt
+    assert "lora is best" in alt and "No difference" not in alt
+    assert {one.verdict for one in comparisons(rows_of(apart))} == {"worse"}
+
+
+def test_best_at_one_size_is_not_called_best_where_the_table_shows_nothing(tmp_path: Path) -> None:
+    lora, full = [0.5, 0.51, 0.52, 0.90, 0.91, 0.92], [0.6, 0.61, 0.62, 0.801, 0.81, 0.82]
+    runs = scored(tmp_path, {"lora": lora, "full": full}, (100, 3000))
+    assert {one.verdict for one in comparisons(rows_of(runs))} == {"no difference shown"}
+    assert {one.verdict for one in comparisons(rows_of(runs), examples=3000)} == {"worse"}
+    alt = DataCurve().draw(runs).alt
+    assert alt.startswith("With 3,000 training rows lora has the highest mean test accuracy: 0.910 over 3 seeds")
+    assert "No difference from full is shown." in alt
 
 
 def test_gaps_and_failures_are_said(tmp_path: Path) -> None:
@@ -238,7 +288,7 @@ def test_runs_that_are_left_out_leave_axes_as_they_were(tmp_path: Path) -> None:
 def test_comparison_of_a_study_shows_what_can_be_labelled(tmp_path: Path) -> None:
     runs = study_runs(tmp_path, budgets=(30.0, 120.0))
     drawing = Comparison().draw(runs)
-    assert drawing.alt.startswith("lora is best: test accuracy 0.902 over 5 seeds")
+    assert drawing.alt.startswith("lora has the highest mean test accuracy: 0.902 over 5 seeds")
     assert "Shown are runs with 3,000 training rows (--examples shows others) and 2 min" in drawing.alt
     few = Comparison(Comparison.Options(examples=100, budget=30)).draw(runs)
     assert len(few.figure.axes[0].texts) == 7 and "Shown are" not in few.alt
@@ -293,6 +343,21 @@ def test_three_seeds_say_what_would_be_needed(tmp_path: Path) -> None:
     assert "by a t-test over 3 seeds alone: 3 differences give a permutation test p = 0.25 at best" in table.note
     assert "from 7 seeds on it could" in table.note and "area" not in table.columns
     assert not table.note.count("Area")
+
+
+def test_differences_that_cannot_be_are_not_offered(tmp_path: Path) -> None:
+    same = scored(tmp_path / "same", {"full": [1 / 3] * 3, "lora": [1 / 3] * 3})
+    table, numbers = table_of([run for run in same if run.cost["trainable"]])
+    assert "Not told apart from full: lora. That does not make them equal." in table.note
+    assert "four of five cases" not in table.note and numbers.rows[0][-1] == "–"
+    table, numbers = table_of(scored(tmp_path / "wide", {"full": [0.9, 0.2], "lora": [0.3, 0.8]}))
+    assert "even the largest difference that there can be would be shown in fewer than four of five" in table.note
+    assert numbers.rows[0][-1] == "–" and "or is more than there can be" in numbers.note
+    table, numbers = table_of(scored(tmp_path / "some", {"full": [0.90, 0.91, 0.88], "lora": [0.89, 0.90, 0.90]}))
+    shown = re.search(r"shows a difference of (0\.\d+) in four of five cases", table.note)
+    assert shown and numbers.rows[0][-1] == shown[1] and 0 < float(shown[1]) < 0.1
+    correlated = table_of(scored(tmp_path / "signed", {"full": [0.9, -0.2], "lora": [-0.3, 0.8]}))[1]
+    assert correlated.rows[0][-1] == "–", "−1 to 1 allows 2, and two seeds like these show less than any"
 
 
 def test_one_seed_claims_nothing(tmp_path: Path) -> None:

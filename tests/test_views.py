@@ -128,7 +128,7 @@ def test_change_from_zero_falls_back_and_says_so(runs: Callable) -> None:
 
 def test_comparison_gathers_seeds_and_names_what_differs(runs: Callable) -> None:
     alt = Comparison().draw(runs(*NINE[:6])).alt
-    assert "bitfit (3 seeds) is best: test accuracy 0.917, training 0.45 % of all parameters." in alt
+    assert "bitfit (3 seeds) has the highest test accuracy: 0.917, training 0.45 % of all parameters." in alt
     assert "On the front: head, bitfit (3 seeds)." in alt
 
 

@@ -80,6 +80,14 @@ class Summary:
         return [cell for cell in self.cells if cell.method == method]
 
     @property
+    def widest(self) -> float:
+        """The largest difference that there can be, as far as scores tell: 1 for shares, 2 for correlations."""
+        scores = [value for cell in self.cells for value in cell.scores.values()]
+        if not scores or max(scores) > 1 or min(scores) < -1:
+            return math.inf
+        return 1.0 if min(scores) >= 0 else 2.0
+
+    @property
     def best(self) -> Cell | None:
         """The cell with the highest mean."""
         scored = [cell for cell in self.cells if cell.n]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from peft_lab.evidence import Area, Cell, Comparison, Enough, McNemar, Summary, area_under_curve, smallest_enough
 from peft_lab.evidence.summary import Place, budget_order
-from peft_lab.listings.evidence_notes import LONGEST_NAME, notes, p_value, percent, said_budget, said_p
+from peft_lab.listings.evidence_notes import LONGEST_NAME, detectable, notes, p_value, percent, said_budget, said_p
 from peft_lab.present.style import DASH, count, score, seconds, share, shorten, words
 from peft_lab.present.table import Table
 from peft_lab.rows import StudyRows
@@ -67,7 +67,7 @@ def comparisons_table(summary: Summary, comparisons: Sequence[Comparison]) -> Ta
             p_value(c.t_p),
             p_value(c.corrected_p),
             _word(c.verdict),
-            score(c.detectable),
+            detectable(c, summary.widest),
         ]
         for c in comparisons
     ]

@@ -14,6 +14,8 @@ from peft_lab.texts import evidence as texts
 
 LONGEST_NAME = 32
 MOST_NAMED = 6
+SMALLEST = 0.0005
+"""Under it a difference is written as 0.000: all seeds came out the same, and do not tell how far they would differ."""
 
 
 def notes(rows: StudyRows, summary: Summary, comparisons: Sequence[Comparison]) -> Iterator[str]:
@@ -23,7 +25,7 @@ def notes(rows: StudyRows, summary: Summary, comparisons: Sequence[Comparison]) 
     if summary.split != "test":
         yield texts.ON_VALIDATION
     if most > 1:
-        yield from tested(comparisons, len({c.method for c in summary.cells} - set(summary.baselines)))
+        yield from tested(comparisons, len({c.method for c in summary.cells} - set(summary.baselines)), summary.widest)
     if len(summary.sizes) > 1:
         yield texts.AREA_SAYS
         targets = [e.target for e in smallest_enough(rows, summary.metric) if not math.isnan(e.target)]
@@ -41,14 +43,19 @@ def notes(rows: StudyRows, summary: Summary, comparisons: Sequence[Comparison]) 
         yield texts.SAME_ROWS
 
 
-def tested(comparisons: Sequence[Comparison], methods_compared: int) -> Iterator[str]:
+def tested(comparisons: Sequence[Comparison], methods_compared: int, widest: float = math.inf) -> Iterator[str]:
     """Who cannot be told from the best, what would be needed for it, and what the verdicts rest on."""
     tried = [c for c in comparisons if c.rests_on != NO_TEST]
     if not tried:
         return
     best = shorten(tried[0].against, LONGEST_NAME)
     alike = [c for c in comparisons if not c.differs]
-    yield _alike(best, alike) if alike else texts.NONE_ALIKE.format(best=best)
+    if alike:
+        methods = ", ".join(shorten(c.method, LONGEST_NAME) for c in alike)
+        yield texts.ALIKE.format(best=best, methods=methods)
+        yield from _would_show(alike, widest)
+    else:
+        yield texts.NONE_ALIKE.format(best=best)
     if ahead := [c for c in alike if c.corrected_p <= c.level]:
         methods = ", ".join(shorten(c.method if c.difference > 0 else c.against, LONGEST_NAME) for c in ahead)
         yield texts.HELD_BACK.format(methods=methods)
@@ -66,17 +73,21 @@ def tested(comparisons: Sequence[Comparison], methods_compared: int) -> Iterator
     yield texts.TESTED.format(best=best, what=what, tests=how, family=said, level=percent(weakest.level))
 
 
-def _alike(best: str, alike: Sequence[Comparison]) -> str:
-    said = {"best": best, "methods": ", ".join(shorten(c.method, LONGEST_NAME) for c in alike)}
-    known = [c for c in alike if not math.isnan(c.detectable)]
-    if not known:
-        return texts.ALIKE.format(**said)
-    said["smallest"] = score(max(c.detectable for c in known))
-    widest = max(known, key=lambda c: abs(c.difference))
-    if not (widest.corrected_p > widest.level and widest.difference):
-        return texts.UNSEEN.format(**said)
-    needed, name = widest.seeds_to_show, shorten(widest.method, LONGEST_NAME)
-    return (texts.MORE_SEEDS if needed else texts.MANY_SEEDS).format(**said, method=name, seeds=needed)
+def _would_show(alike: Sequence[Comparison], widest: float) -> Iterator[str]:
+    """The difference that such a study shows, and the seeds that it would take to show the largest one seen."""
+    sizes = [c.detectable for c in alike if not math.isnan(c.detectable)]
+    if sizes and max(sizes) >= SMALLEST:
+        smallest = max(sizes)
+        yield texts.WOULD_SHOW.format(smallest=score(smallest)) if smallest <= widest else texts.WOULD_SHOW_NONE
+    largest = max(alike, key=lambda c: abs(c.difference) if not math.isnan(c.detectable) else -1.0)
+    if not math.isnan(largest.detectable) and largest.corrected_p > largest.level and largest.difference:
+        needed, name = largest.seeds_to_show, shorten(largest.method, LONGEST_NAME)
+        yield (texts.MORE_SEEDS if needed else texts.MANY_SEEDS).format(method=name, seeds=needed)
+
+
+def detectable(comparison: Comparison, widest: float) -> str:
+    """The difference that such a study shows; a dash where seeds do not tell, or where it is more than there can be."""
+    return score(comparison.detectable) if SMALLEST <= comparison.detectable <= widest else DASH
 
 
 def said_family(count: int, *, every: bool) -> str:

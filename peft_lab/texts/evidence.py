@@ -44,20 +44,13 @@ ONE_PAIR, PAIRS, NAMED = (
     "{count} comparisons",
 )
 ALIKE = "Not told apart from {best}: {methods}. That does not make them equal."
-UNSEEN = (
-    "Not told apart from {best}: {methods}. That does not make them equal: a study like this one shows a difference of "
-    "{smallest} in four of five cases, smaller ones less often."
+WOULD_SHOW = "A study like this one shows a difference of {smallest} in four of five cases, smaller ones less often."
+WOULD_SHOW_NONE = (
+    "In a study like this one even the largest difference that there can be would be shown in fewer than four of five "
+    "cases."
 )
-MORE_SEEDS = (
-    "Not told apart from {best}: {methods}. That does not make them equal: a study like this one shows a difference of "
-    "{smallest} in four of five cases, smaller ones less often; to show the one seen here for {method}, about {seeds} "
-    "seeds would be needed."
-)
-MANY_SEEDS = (
-    "Not told apart from {best}: {methods}. That does not make them equal: a study like this one shows a difference of "
-    "{smallest} in four of five cases, smaller ones less often; the one seen here for {method} is too small to show "
-    "with 100 seeds."
-)
+MORE_SEEDS = "To show the difference seen here for {method}, about {seeds} seeds would be needed."
+MANY_SEEDS = "The difference seen here for {method} is too small to show with 100 seeds."
 NONE_ALIKE = "{best} is told apart from all others."
 HELD_BACK = "{methods}: some runs failed, so it is not called better by those that did not."
 AREA_SAYS = "Area: mean score along the curve, each step of the logarithm of rows counting the same."
@@ -90,7 +83,7 @@ COMPARED_COLUMNS = (
 COMPARED_NOTE = (
     "Intervals are for one comparison at a time and are not corrected. The bootstrap draws {seeds} seeds again: for so "
     "few it holds the truth in at most {most} of cases, the t-interval is the one to believe. Would show: the "
-    "difference that four of five such studies show."
+    "difference that four of five such studies show; a dash where that is not known, or is more than there can be."
 )
 
 MCNEMAR_TITLE = "{a} against {b} on the same {n} test texts"

@@ -20,6 +20,9 @@ OTHER_DATA = "These are different data ({data}), so the scores do not compare."
 ONE_SEED = "one seed each: no spread"
 MEAN_AND_BAR = "mean and, as a bar, lowest to highest of up to {seeds} seeds"
 METHOD = "method"
+ONE_RUN_EACH = "With one run each no difference can be shown."
+NOT_APART = "No difference from {others} is shown."
+NOT_APART_MANY = "No difference from {count} of the others is shown."
 
 # --- data-curve ------------------------------------------------------------------------------------------------------
 
@@ -41,6 +44,14 @@ BEST_WITH_BOTH = "With {rows} training rows {best} is best: mean {score} {value}
 BEST_WITH_BOTH_OVER = (
     "With {rows} training rows {best} is best: mean {score} {value} over {seeds} seeds; with {few} {other}, {less}."
 )
+HIGHEST_WITH_ROWS = "With {rows} training rows {best} has the highest {score}: {value}."
+HIGHEST_WITH_ROWS_OVER = "With {rows} training rows {best} has the highest mean {score}: {value} over {seeds} seeds."
+HIGHEST_WITH_BOTH = "With {rows} training rows {best} has the highest {score}: {value}; with {few} {other}, {less}."
+HIGHEST_WITH_BOTH_OVER = (
+    "With {rows} training rows {best} has the highest mean {score}: {value} over {seeds} seeds; with {few} {other}, "
+    "{less}."
+)
+SAME_WITH_ROWS = "With {rows} training rows all have the same {score}: {value}."
 BY_ROWS = "mean {score} by training rows"
 
 # --- time-curve ------------------------------------------------------------------------------------------------------
@@ -59,4 +70,13 @@ AHEAD_EARLY = (
 LEADS_EARLY = (
     "{best} is best in the end: mean {score} {value} after {time}; after {early} {first} leads already with {less}."
 )
+HIGHEST_IN_THE_END = "{best} has the highest mean {score} in the end: {value} after {time}."
+HIGHEST_NOT_EARLY = (
+    "{best} has the highest mean {score} in the end: {value} after {time}; after {early} {first} is ahead with {less}."
+)
+HIGHEST_EARLY = (
+    "{best} has the highest mean {score} in the end: {value} after {time}; after {early} {first} leads already with "
+    "{less}."
+)
+SAME_IN_THE_END = "All have the same mean {score} in the end: {value}."
 AFTER, SCORE = "after", "score"

@@ -93,6 +93,19 @@ IS_BEST_OVER = {
     "seconds": "{recipe} is best: {score} {value} over {count} seeds, in {cost}.",
     "memory": "{recipe} is best: {score} {value} over {count} seeds, with {cost} of memory.",
 }
+IS_HIGHEST = {
+    "trainable": "{recipe} has the highest {score}: {value}, training {cost} of all parameters.",
+    "seconds": "{recipe} has the highest {score}: {value}, in {cost}.",
+    "memory": "{recipe} has the highest {score}: {value}, with {cost} of memory.",
+}
+IS_HIGHEST_OVER = {
+    "trainable": (
+        "{recipe} has the highest mean {score}: {value} over {count} seeds, training {cost} of all parameters."
+    ),
+    "seconds": "{recipe} has the highest mean {score}: {value} over {count} seeds, in {cost}.",
+    "memory": "{recipe} has the highest mean {score}: {value} over {count} seeds, with {cost} of memory.",
+}
+ALL_THE_SAME = "All have the same {score}: {value}."
 COSTS_LEAST = {
     "trainable": "{recipe} costs least: {value}, training {cost} of all parameters.",
     "seconds": "{recipe} costs least: {value}, in {cost}.",

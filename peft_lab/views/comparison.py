@@ -17,6 +17,7 @@ from peft_lab.texts import study_views
 from peft_lab.texts import views as texts
 from peft_lab.views._hiding import hiding, left_out
 from peft_lab.views._studied import Seen, data_of, longest, look, names_of, other_data, said_budget, seen, split_of
+from peft_lab.views._told_apart import End, highest
 from peft_lab.views.end_labels import end_labels
 from peft_lab.views.labels import place_labels
 from pluggy_specs import Drawing, RunView, View
@@ -108,14 +109,21 @@ class Comparison(View):
             end_labels(axes, points, [g.name for g in groups], [looks[g.name] for g in groups], leaders=False)
         else:
             place_labels(axes, points, [g.name for g in groups], bars=bars)
-        best = max(groups, key=lambda g: g.quality)
+        kept = [one for one in trained if one.run.id not in self.options.hide]
+        top = highest([End(g.name, g.key, dict(zip(g.seeds, g.qualities, strict=True))) for g in groups], kept)
+        best = next(g for g in groups if g.name == top.name)
         least = min(front, key=lambda g: g.cost)
-        said = [(texts.IS_BEST_OVER if same > 1 else texts.IS_BEST)[against], texts.COSTS_LEAST[against]]
+        one, over = (texts.IS_BEST, texts.IS_BEST_OVER) if top.shown else (texts.IS_HIGHEST, texts.IS_HIGHEST_OVER)
+        first = texts.ALL_THE_SAME if top.equal else (over if same > 1 else one)[against]
+        said = [first, texts.COSTS_LEAST[against]]
         about = [
             {"recipe": g.name, "score": name, "value": score(g.quality), "count": same, "cost": axis.show(g.cost)}
             for g in (best, least)
         ]
-        alt = [one.format(**facts) for one, facts in zip(said, about, strict=True)][: 1 if least is best else 2]
+        alt = [one.format(**facts) for one, facts in zip(said, about, strict=True)][
+            : 1 if least is best and not top.equal else 2
+        ]
+        alt.insert(1, top.said)
         alt += [texts.ON_THE_FRONT.format(recipes=", ".join(g.name for g in front)), without, narrowed]
         alt += [_unfinished([one.run.id for one in lacking if one.run.id not in self.options.hide]), other_data(runs)]
         return Drawing(" ".join(filter(None, alt)), figure)
@@ -142,6 +150,8 @@ class _Group:
     """Runs that differ in their seed only."""
 
     name: str
+    key: str
+    seeds: tuple[int, ...]
     ids: tuple[str, ...]
     costs: tuple[float, ...]
     qualities: tuple[float, ...]
@@ -152,7 +162,8 @@ class _Group:
         if not kept:
             return None
         names, costs = tuple(self.ids[at] for at in kept), tuple(self.costs[at] for at in kept)
-        return _Group(self.name, names, costs, tuple(self.qualities[at] for at in kept))
+        seeds, qualities = tuple(self.seeds[at] for at in kept), tuple(self.qualities[at] for at in kept)
+        return _Group(self.name, self.key, seeds, names, costs, qualities)
 
     @property
     def cost(self) -> float:
@@ -180,7 +191,8 @@ def _groups(members: Sequence[Seen], cost: Callable[[Mapping[str, Any]], float])
     groups = []
     for group, own in found.items():
         ids, costs, qualities = zip(*((one.run.id, spent, value) for one, spent, value in own), strict=True)
-        groups.append(_Group(names[group], ids, costs, qualities))
+        seeds = tuple(one.seed for one, *_ in own)
+        groups.append(_Group(names[group], group[0], seeds, ids, costs, qualities))
     return groups, lacking
 
 

@@ -28,6 +28,7 @@ from peft_lab.views._studied import (
     split_of,
     without_result,
 )
+from peft_lab.views._told_apart import End, highest
 from peft_lab.views.end_labels import end_labels
 from pluggy_specs import Drawing, RunView, View
 
@@ -42,9 +43,15 @@ class Line:
     """A method over sizes: its scores at each."""
 
     name: str
+    key: str
     look: Look
-    scores: Mapping[int, tuple[float, ...]]
+    by_seed: Mapping[int, Mapping[int, float]]
     visible: bool
+
+    @property
+    def scores(self) -> Mapping[int, tuple[float, ...]]:
+        """Of all seeds, at each size."""
+        return {size: tuple(own.values()) for size, own in self.by_seed.items()}
 
     def mean(self, size: int) -> float:
         """The mean over seeds."""
@@ -99,10 +106,14 @@ class DataCurve(View):
         looks = [line.look for line, _ in shown]
         end_labels(axes, points, [line.name for line, _ in shown], looks)
         names = names_of(every)
-        said = [_sentence(drawn, sizes, name, most), _floor(floors, name)]
+        said = [_sentence(drawn, sizes, name, most, self._kept(every)), _floor(floors, name)]
         said += [texts.OTHER_BUDGETS.format(budget=said_budget(budget), others=others)] if others else []
         said += [without, without_result(members, names, _place), other_data(runs)]
         return Drawing(" ".join(filter(None, said)), figure, text=str(_table(drawn, sizes, name)))
+
+    def _kept(self, every: Sequence[Seen]) -> list[Seen]:
+        """All that were trained and are not hidden."""
+        return [one for one in every if not one.untrained and one.run.id not in self.options.hide]
 
     def _within_budget(self, members: Sequence[Seen]) -> tuple[list[Seen], float | None, str]:
         """The runs of one budget, that budget, and what others there are."""
@@ -133,8 +144,7 @@ def _lines(members: Sequence[Seen], hide: Sequence[str]) -> list[Line]:
             if one.score is not None:
                 scores.setdefault(0 if one.untrained else one.examples, {})[one.seed] = one.score
         if scores:
-            values = {size: tuple(by_seed.values()) for size, by_seed in sorted(scores.items())}
-            lines.append(Line(name, look(at, own[0].untrained), values, bool(kept)))
+            lines.append(Line(name, key, look(at, own[0].untrained), dict(sorted(scores.items())), bool(kept)))
     return lines
 
 
@@ -194,23 +204,23 @@ def _draw_floors(axes: Any, floors: Sequence[Line]) -> str:
     return "; ".join(said)
 
 
-def _sentence(drawn: Sequence[Line], sizes: Sequence[int], name: str, most: int) -> str:
-    """Who is best with the most rows, and with the fewest."""
-
-    def best(size: int) -> tuple[str, float]:
-        there = [line for line in drawn if size in line.scores]
-        top = max(there, key=lambda line: line.mean(size))
-        return top.name, top.mean(size)
-
+def _sentence(drawn: Sequence[Line], sizes: Sequence[int], name: str, most: int, runs: Sequence[Seen]) -> str:
+    """Who is best with the most rows, or has only the highest mean there; and who with the fewest."""
     shown = [size for size in sizes if any(size in line.scores for line in drawn)]
-    top, value = best(shown[-1])
-    other, less = best(shown[0])
-    if len(shown) > 1:
-        said = texts.BEST_WITH_BOTH_OVER if most > 1 else texts.BEST_WITH_BOTH
+    there = [End(line.name, line.key, line.by_seed[shown[-1]]) for line in drawn if shown[-1] in line.by_seed]
+    top = highest(there, runs)
+    few = max((line for line in drawn if shown[0] in line.by_seed), key=lambda line: line.mean(shown[0]))
+    if top.equal:
+        said = texts.SAME_WITH_ROWS
+    elif len(shown) > 1:
+        best = (texts.BEST_WITH_BOTH, texts.BEST_WITH_BOTH_OVER)
+        said = (best if top.shown else (texts.HIGHEST_WITH_BOTH, texts.HIGHEST_WITH_BOTH_OVER))[most > 1]
     else:
-        said = texts.BEST_WITH_ROWS_OVER if most > 1 else texts.BEST_WITH_ROWS
-    many = {"rows": f"{shown[-1]:,}", "best": top, "score": name, "value": score(value), "seeds": most}
-    return said.format(**many, few=f"{shown[0]:,}", other=other, less=score(less))
+        best = (texts.BEST_WITH_ROWS, texts.BEST_WITH_ROWS_OVER)
+        said = (best if top.shown else (texts.HIGHEST_WITH_ROWS, texts.HIGHEST_WITH_ROWS_OVER))[most > 1]
+    many = {"rows": f"{shown[-1]:,}", "best": top.name, "score": name, "value": score(top.mean), "seeds": most}
+    said = said.format(**many, few=f"{shown[0]:,}", other=few.name, less=score(few.mean(shown[0])))
+    return f"{said} {top.said}".strip()
 
 
 def _floor(floors: Sequence[Line], name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from peft_lab.present.table import Table
 from peft_lab.texts import study_views as texts
 from peft_lab.views._hiding import hiding, left_out
 from peft_lab.views._studied import Look, Seen, data_of, look, names_of, other_data, seen, split_of, without_result
+from peft_lab.views._told_apart import End, highest
 from peft_lab.views.end_labels import end_labels
 from pluggy_specs import Drawing, RunView, View
 
@@ -31,11 +32,14 @@ class Line:
     """A method over time: mean, lowest and highest of its seeds at each of ``at`` seconds."""
 
     name: str
+    key: str
     look: Look
     at: np.ndarray
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    ends: Mapping[int, float]
+    """The last score of each seed that has one there."""
     seeds: int
     visible: bool
 
@@ -87,7 +91,9 @@ class TimeCurve(View):
         figure.supxlabel(in_figure(_note(lines, between)), x=0.01, ha="left", fontsize=8.5, color=INK)
         ends = [(line.at[-1], line.mean[-1]) for line in drawn]
         end_labels(axes, ends, [line.name for line in drawn], [line.look for line in drawn])
-        said = [_sentence(drawn, name, between)]
+        said = [
+            _sentence(drawn, name, [one for one in every if not one.untrained and one.run.id not in self.options.hide])
+        ]
         said += [texts.OTHER_ROWS.format(rows=f"{size:,}", others=others)] if others else []
         said += [without]
         said += [without_result(members, names_of(every), _place)] if between else []
@@ -130,12 +136,13 @@ def _lines(members: Sequence[Seen], hide: Sequence[str], headline: str, between:
                 mean, low, high = (
                     np.array([f(one[np.isfinite(one)]) for one in values.T]) for f in (np.mean, np.min, np.max)
                 )
-            lines.append(Line(name, look(at), times, mean, low, high, seeds, bool(kept)))
+            ends = {seed: float(value) for seed, value in zip(seeds, values[:, -1], strict=True) if np.isfinite(value)}
+            lines.append(Line(name, key, look(at), times, mean, low, high, ends, len(seeds), bool(kept)))
     return lines
 
 
-def _over_budgets(own: Sequence[Seen], headline: str) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """Mean seconds that runs of each budget really took, and their scores, [seed, budget]."""
+def _over_budgets(own: Sequence[Seen], headline: str) -> tuple[np.ndarray, np.ndarray, list[int]] | None:
+    """Mean seconds that runs of each budget really took, their scores, [seed, budget], and the seeds."""
     scored = [one for one in own if one.score is not None and one.run.cost.get("seconds")]
     if not scored:
         return None
@@ -146,30 +153,31 @@ def _over_budgets(own: Sequence[Seen], headline: str) -> tuple[np.ndarray, np.nd
         values[seeds.index(one.seed), budgets.index(one.budget)] = one.score
     times = [float(np.mean([o.run.cost["seconds"] for o in scored if o.budget == budget])) for budget in budgets]
     order = np.argsort(times, kind="stable")
-    return np.array(times)[order], values[:, order], len(seeds)
+    return np.array(times)[order], values[:, order], seeds
 
 
-def _within_runs(own: Sequence[Seen], headline: str) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """Times of evaluations of any seed from the first that all have, and the best score so far, [run, time].
+def _within_runs(own: Sequence[Seen], headline: str) -> tuple[np.ndarray, np.ndarray, list[int]] | None:
+    """Times of evaluations of any seed from the first that all have, the best score so far, [seed, time], and seeds.
 
     Of several budgets the longest stands for the others, which are its beginnings.
     """
-    found = []
+    found, seeds = [], []
     by_seed: dict[int, Seen] = {}
     for one in own:
         rival = by_seed.get(one.seed)
         if rival is None or (one.budget or np.inf) > (rival.budget or np.inf):
             by_seed[one.seed] = one
-    for one in by_seed.values():
+    for seed, one in by_seed.items():
         times, values = series(one.run.history.to_dict("records"), "validation", headline, "seconds")
         if len(times):
             found.append((times, np.maximum.accumulate(values)))
+            seeds.append(seed)
     if not found:
         return None
     start = max(times[0] for times, _ in found)
     grid = np.unique(np.concatenate([[start], *[times[times >= start] for times, _ in found]]))
     reached = [values[np.searchsorted(times, grid, side="right") - 1] for times, values in found]
-    return grid, np.array(reached), len(found)
+    return grid, np.array(reached), seeds
 
 
 def _time_axis(axes: Any, lines: Sequence[Line]) -> None:
@@ -213,10 +221,11 @@ def _note(lines: Sequence[Line], between: bool) -> str:
     return (texts.MEAN_AND_BAND if len(lines) <= BANDS else texts.MEAN_OVER).format(seeds=most)
 
 
-def _sentence(drawn: Sequence[Line], name: str, between: bool) -> str:
-    """Who is ahead early, and who at the end."""
+def _sentence(drawn: Sequence[Line], name: str, runs: Sequence[Seen]) -> str:
+    """Who is ahead early, and who at the end: best, or with no more than the highest mean."""
     early = max(line.at[0] for line in drawn)
-    last = max(drawn, key=lambda line: line.mean[-1])
+    top = highest([End(line.name, line.key, line.ends) for line in drawn], runs)
+    last = next(line for line in drawn if line.name == top.name)
     end = {"best": last.name, "score": name, "value": score(last.mean[-1]), "time": seconds(last.at[-1])}
 
     def then(line: Line) -> float:
@@ -224,9 +233,12 @@ def _sentence(drawn: Sequence[Line], name: str, between: bool) -> str:
 
     first = max(drawn, key=then)
     if len(drawn) > 1 and min(line.at[-1] for line in drawn) > early:
-        said = texts.AHEAD_EARLY if first is not last else texts.LEADS_EARLY
-        return said.format(**end, early=seconds(early), first=first.name, less=score(then(first)))
-    return texts.BEST_IN_THE_END.format(**end)
+        best = (texts.AHEAD_EARLY, texts.LEADS_EARLY)
+        said = (best if top.shown else (texts.HIGHEST_NOT_EARLY, texts.HIGHEST_EARLY))[first is last]
+        end |= {"early": seconds(early), "first": first.name, "less": score(then(first))}
+    else:
+        said = texts.BEST_IN_THE_END if top.shown else texts.HIGHEST_IN_THE_END
+    return f"{(texts.SAME_IN_THE_END if top.equal else said).format(**end)} {top.said}".strip()
 
 
 def _table(drawn: Sequence[Line], name: str) -> Table:
