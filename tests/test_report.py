@@ -528,6 +528,48 @@ def test_a_file_that_changed_between_runs_is_other_data(tmp_path, host):
     assert said(changed).startswith("These trainings cannot be compared")
 
 
+def test_one_size_has_no_smaller_parts(tmp_path, host):
+    """Without training there are no rows, as studies have it, and that is no size."""
+    study = made_study(tmp_path, methods=("lora",), sizes=(100,), seeds=2)
+    rows = tuple(replace(row, examples=0) if row.method == "untrained" else row for row in study.rows)
+    assert texts("en")["data.nested"] not in text_of(report(gathering.of_study(replace(study, rows=rows), host)))
+    more = made_study(tmp_path / "more", methods=("lora",), sizes=(100, 300), seeds=2)
+    assert texts("en")["data.nested"] in text_of(report(gathering.of_study(more, host)))
+
+
+def test_time_limits_say_that_some_had_none(tmp_path, host):
+    study = made_study(tmp_path, methods=("lora",), sizes=(100,), seeds=2)
+    short = [replace(row, budget=1.0) for row in study.rows if row.method != "untrained"]
+    made = gathering.of_study(replace(study, rows=(*study.rows, *short)), host)
+    assert "Time limits: at most 1.0 s of training and no time limit." in text_of(report(made))
+    assert "学習時間1.0秒以内、時間制限なし" in text_of(report(made, "ja"))
+    only = [row for row in study.rows if row.method == "untrained"]
+    assert "Time limits: at most 1.0 s of training. " in text_of(
+        report(gathering.of_study(replace(study, rows=(*short, *only)), host))
+    )
+
+
+@pytest.mark.parametrize(
+    ("lora", "untrained", "told"), [(0.34, 0.333, False), (0.9, 0.333, True), ((0.9, 0.3), 0.333, False)]
+)
+def test_few_texts_are_enough_only_where_training_brought_something(tmp_path, host, lora, untrained, told):
+    """What the untrained head reaches as well was reached with no text at all."""
+    study = made_study(tmp_path, methods=("lora", "bitfit"), sizes=(100, 1000), seeds=4)
+    of = {"lora": lora if isinstance(lora, tuple) else (lora, lora), "untrained": (untrained, untrained)}
+    of["bitfit"] = (0.3, 0.3)
+    rows = tuple(
+        replace(
+            row,
+            examples=0 if row.method == "untrained" else row.examples,
+            test={"accuracy": of[row.method][row.seed % 2] + row.seed / 1000},
+        )
+        for row in study.rows
+        if row.method in of
+    )
+    made = gathering.of_study(replace(study, rows=rows), host)
+    assert ("lora already reaches 95 % of the best score with 100 training texts" in said(made)) == told
+
+
 # --- what comes from data ---------------------------------------------------------------------------------------------
 
 

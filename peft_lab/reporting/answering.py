@@ -197,6 +197,8 @@ def _over_baselines(material: Material, say: Language) -> Iterator[str]:
 
 def _enough(material: Material, say: Language) -> Iterator[str]:
     sizes = {cell.examples for cell in material.scored}
+    if no_gain(material, recommended(material)):  # a share of a score that nothing was gained for says nothing
+        return
     if material.enough and material.enough[1] < max(sizes):
         method, rows = material.enough
         yield say("answer.enough", method=name_of(method, say), rows=say.number(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from peft_lab.reporting.language import Language
 from peft_lab.reporting.material import Material
 from peft_lab.reporting.parts import NUMBER, TEXT, Made, bullets, paragraph, section, strong, table
 from peft_lab.reporting.wording import budget_said, data_by_method, data_name, explained, metric_said, name_of
+from peft_lab.rows import UNTRAINED
 
 MOST_LABELS, MOST_NOTES = 24, 12
 
@@ -86,14 +88,14 @@ def model(material: Material) -> str:
 def _setting(material: Material, say: Language) -> Iterator[str]:
     """Sizes, budgets, seeds, learning rates."""
     rows = material.rows.rows
-    sizes = sorted({row.examples for row in rows if row.examples})
-    budgets = sorted({row.budget for row in rows if row.budget is not None})
+    sizes, budgets = _sizes(material), {row.budget for row in rows if row.method != UNTRAINED}
     seeds = sorted({row.seed for row in rows})
     yield say("setting.model", model=model(material))
     if len(sizes) > 1:
         yield say("setting.sizes", sizes=say.listed(say.number(size) for size in sizes))
-    if budgets:
-        yield say("setting.budgets", budgets=say.listed(budget_said(budget, say) for budget in budgets))
+    if budgets - {None}:
+        ordered = sorted(budgets, key=lambda budget: math.inf if budget is None else budget)
+        yield say("setting.budgets", budgets=say.listed(budget_said(budget, say) for budget in ordered))
     yield say("setting.seeds", seeds=say.number(len(seeds))) if len(seeds) > 1 else say("setting.seed")
     if material.summary is not None:
         yield say("setting.metric", metric=metric_said(material.summary.metric, material.summary.split, say))
@@ -104,8 +106,13 @@ def _setting(material: Material, say: Language) -> Iterator[str]:
         yield say("setting.sweep", rates=say.listed(f"{rate:g}" for rate in rates))
 
 
+def _sizes(material: Material) -> list[int]:
+    """Numbers of training texts; without training there are none, which is no size."""
+    return sorted({row.examples for row in material.rows.rows if row.examples and row.method != UNTRAINED})
+
+
 def _how_split(material: Material, spec: Mapping[str, Any], rows: Mapping[str, Any], say: Language) -> Iterator[str]:
-    if material.kind == "study" and len({row.examples for row in material.rows.rows}) > 1:
+    if material.kind == "study" and len(_sizes(material)) > 1:
         yield say("data.nested")
     if rows.get("validation"):
         yield say("data.validation.given") if spec.get("validation") else say("data.validation.carved")

@@ -224,13 +224,17 @@ def _contrast(found: Comparison, everywhere: str | None = None) -> Contrast:
 
 
 def _enough(rows: StudyRows, material: Material) -> tuple[str, int] | None:
-    """With how few texts a method is good enough: the method with the fewest, the better one of two."""
+    """With how few texts a method is good enough: the method with the fewest, the better one of two.
+
+    None where no training at all is as good: then it is no number of texts that reached it.
+    """
     from peft_lab.evidence import smallest_enough
 
     budget = material.place[1]
     contenders = [cell.method for cell in material.contenders()]
     reached = [e for e in smallest_enough(rows) if e.budget == budget and e.examples and e.method in contenders]
-    if not reached:
+    without = [cell.mean for cell in material.summary.of(UNTRAINED) if cell.n] if material.summary else []
+    if not reached or max(without, default=-math.inf) >= reached[0].target:
         return None
     least = min(reached, key=lambda e: (e.examples, contenders.index(e.method)))
     assert least.examples is not None
