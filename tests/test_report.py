@@ -372,6 +372,15 @@ def test_one_that_trains_less_is_not_named_where_more_of_it_failed(tmp_path, hos
     assert recommended(made) == "lora" and "but more of its trainings failed" in said(made)
 
 
+def test_none_has_the_highest_score_where_all_are_the_same(tmp_path, host):
+    same = dict.fromkeys(("lora", "bitfit", "untrained"), (0.333, 0.333, 0.333))
+    made = scored(tmp_path, host, same)
+    assert said(made).startswith(
+        "No difference is shown: lora and bitfit have the same accuracy (test) on average, 0.333"
+    )
+    assert "highest" not in said(made) and "いずれも0.333です" in said(made, "ja")
+
+
 def test_runs_are_not_said_to_train_least_where_they_do_not(tmp_path, host):
     scores = {"full": (0.90, 0.91), "bitfit": (0.88, 0.90)}
     runs = [

@@ -116,7 +116,10 @@ def _tested(material: Material, cells: Sequence[Cell], say: Language) -> Iterato
     }
     if equal:
         others = say.listed(named([c.method for c in equal], say))
-        yield say("answer.tie", **places, others=others)
+        if not worse and len({say.score(cell.mean) for cell in cells}) == 1:
+            yield say("answer.tie.same", **places, methods=say.listed(named([cell.method for cell in cells], say)))
+        else:
+            yield say("answer.tie", **places, others=others)
         if only := [c.method for c in equal if c.here_only]:
             yield say("answer.here", where=places["where"], others=say.listed(named(only, say)))
     elif len(worse) == 1:
