@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -531,6 +532,12 @@ def test_long_answers_make_a_step_as_large_as_short_ones():
             )
             changes.append(tuned.tune(long, np.random.default_rng(0)))
         assert sum(passes) >= 3 * 6 and (max(passes) == 6) == (at_once == 1024)
+    with pytest.MonkeyPatch.context() as patch, tuner(taught(), task, PAD, replace(whole, whole=False), 0) as tuned:
+        patch.setattr(_shad_groups, "ANSWERS", 50)  # where nobody said how many rows, those of one pass do
+        passes, read = [], tuned.passes.losses
+        patch.setattr(tuned.passes, "losses", lambda g, **m: passes.append(len(g.rows)) or read(g, **m))
+        tuned.tune(long, np.random.default_rng(0))
+    assert max(passes) == 2 and len(passes) < 3 * 3  # a pass for each step, and those that try how to read
     for name, values in changes[0].items():
         torch.testing.assert_close(values, changes[1][name], atol=1e-5, rtol=1e-3)
 

@@ -20,6 +20,8 @@ from pluggy_specs.pieces import UNSUPERVISED
 if TYPE_CHECKING:
     import torch
 
+AT_MOST = 8
+"""Rows in a step of tuning where nothing is said."""
 MOST_SHOWN, MOST_WEIGHED = 64, 16
 """Rows that were trained on whose tokens are kept to be shown, beside those held out; where each takes another pass of
 the trained model for its weights, fewer."""
@@ -40,7 +42,9 @@ class RoleOptions(Options):
         None, ge=2, description="rows of each kind of answers that change places; 1 % and at least 48 when not given"
     )
     shad_steps: int = Field(18, ge=0, description="steps of tuning on them")
-    shad_batch: int = Field(8, ge=1, description="rows in one of these steps")
+    shad_batch: int | None = Field(
+        None, ge=1, description="rows in one of these steps; 8 when not given, fewer where answers are long"
+    )
     shad_rate: float = Field(2e-3, gt=0, description="learning rate of these steps, falling to zero")
     shad_rank: int = Field(8, ge=1, description="rank of the change that is tuned and dropped again")
     shad_by: Literal["word", "token"] = Field(
@@ -107,7 +111,15 @@ class FindsRoles(Method):
     def settings(self) -> Settings:
         """What decides roles found by shuffling."""
         o = self.options
-        effort = Effort(o.shad_steps, o.shad_rate, o.shad_rank, o.shad_batch, o.upper, o.shad_targets)
+        effort = Effort(
+            o.shad_steps,
+            o.shad_rate,
+            o.shad_rank,
+            o.shad_batch or AT_MOST,
+            o.upper,
+            o.shad_targets,
+            whole=o.shad_batch is not None,
+        )
         return Settings(o.shad_rows, effort, o.shad_seed, o.control, o.shad_by)
 
     def roles_in(self, batch: Batch) -> torch.Tensor:

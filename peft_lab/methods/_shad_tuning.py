@@ -41,6 +41,9 @@ class Effort:
     batch: int
     upper: float
     targets: str = "query-value"
+    whole: bool = True
+    """Whether a step has all rows of a batch however long they are, in several passes, or those of one pass: of long
+    answers fewer tell as much."""
 
 
 class Tuner:
@@ -81,6 +84,8 @@ class Tuner:
         self.adapter.load(self.start)
         effort = self.effort
         batches = [list(grouped(batch, effort.batch)) for batch in as_long(rows, effort.batch)]
+        if not effort.whole:
+            batches = [[group] for group in grouped(rows, effort.batch)]
         optimizer = torch.optim.AdamW(self.adapter.parameters, lr=effort.rate, weight_decay=0.0)
         order = _endless(len(batches), draw)
         kept = 0
