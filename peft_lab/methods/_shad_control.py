@@ -70,8 +70,8 @@ def tried(tuned: Tuner, rows: Sequence[Row], sample: Sequence[Row], change: Chan
     if _differ(looked_at):
         mine, theirs, differ = behind_other_prompts(looked_at, draw, longest)
         led, misled = (tuned.losses(some, unshuffled)[1] for some in (mine, theirs))
-        known = np.repeat(differ, [len(row.answer) for row in looked_at])
-        worse[known] = (misled - led)[known]
+        told = np.repeat(differ, [len(row.answer) for row in looked_at])
+        worse[told] = (misled - led)[told]
     return Trial(looked_at, len(others), before, after, own, second, worse)
 
 
