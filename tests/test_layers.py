@@ -213,7 +213,7 @@ def test_a_method_imports_the_contract_and_helpers_only():
 
 
 def test_a_view_imports_the_contract_the_look_and_helpers_only():
-    """Helpers are files of the same folder that hold no view, or arithmetic on artifacts and rows, which knows neither."""
+    """Helpers are files of the folder that hold no view, or arithmetic on artifacts and rows, which knows neither."""
     views = {name for name, file in MODULES.items() if "View" in bases_in(file)}
     judging = ("peft_lab.judging.answers", "peft_lab.judging.calibration", "peft_lab.judging.risk")
     arithmetic = ("peft_lab.evidence", "peft_lab.rows", *judging)
