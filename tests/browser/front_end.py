@@ -182,6 +182,7 @@ def button(place: Any, name: str) -> Any:
 OPEN = """([path, kernel]) => {
     const app = window.jupyterapp;
     const given = {path, factory: 'Notebook'};
+    delete (window.books || {})[path];  // of the same file, opened and closed before
     if (!kernel) given.kernelPreference = {shouldStart: false, canStart: false, autoStartDefault: false};
     const opened = async () => {
         const panel = await app.commands.execute('docmanager:open', given);
