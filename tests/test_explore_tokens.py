@@ -220,7 +220,7 @@ def test_what_is_unfolded_stays_so_while_the_threshold_moves(two) -> None:
 def test_the_tint_is_what_the_run_knows(two, make) -> None:
     assert [name for _, name in two.by.options] == ["ld", "weight", "role", "change", "loss"]
     two.by.value = "weight"
-    assert "the weight of a token while training" in two.more.value
+    assert "the weight of a token by the losses that are left" in two.more.value
     assert "--by weight" in two.pages.line(two.choice)
     losses = TokenSamples([make(losses=[call()])])
     assert [name for _, name in losses.by.options] == ["change", "loss"]
