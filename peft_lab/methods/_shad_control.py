@@ -69,7 +69,9 @@ def tried(tuned: Tuner, rows: Sequence[Row], sample: Sequence[Row], change: Chan
     worse = np.full_like(own, np.nan)
     if _differ(looked_at):
         mine, theirs, differ = behind_other_prompts(looked_at, draw, longest)
-        led, misled = (tuned.losses(some, unshuffled)[1] for some in (mine, theirs))
+        cut = any(one.border != row.border for one, row in zip(mine, looked_at, strict=True))
+        led = tuned.losses(mine, unshuffled)[1] if cut else own
+        _, misled = tuned.losses(theirs, unshuffled)
         told = np.repeat(differ, [len(row.answer) for row in looked_at])
         worse[told] = (misled - led)[told]
     return Trial(looked_at, len(others), before, after, own, second, worse)

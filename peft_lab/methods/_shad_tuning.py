@@ -83,8 +83,9 @@ class Tuner:
 
         self.adapter.load(self.start)
         effort = self.effort
-        batches = [list(grouped(batch, effort.batch)) for batch in as_long(rows, effort.batch)]
-        if not effort.whole:
+        if effort.whole:
+            batches = [list(grouped(batch, effort.batch)) for batch in as_long(rows, effort.batch)]
+        else:
             batches = [[group] for group in grouped(rows, effort.batch)]
         optimizer = torch.optim.AdamW(self.adapter.parameters, lr=effort.rate, weight_decay=0.0)
         order = _endless(len(batches), draw)
