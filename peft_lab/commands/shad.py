@@ -75,6 +75,7 @@ class Shad(Bench):
         """Say whether new data still has the answer format that a run was trained on."""
         from peft_lab.listings.drift import drift
         from peft_lab.sources.datasets import load_data
+        from peft_lab.training.told import spread
 
         chosen = self.writing_run(run, "Its answers have no format to change")
         loaded = load_data(self.data_spec(data, task="causal"), self.host)
@@ -82,5 +83,5 @@ class Shad(Bench):
         if not every:
             raise DataProblem(f"{data} has no rows", "Give rows with answers")
         # Logs stand in the order of time: a format that changed last week is at their end.
-        rows = [every[at * len(every) // MOST_ROWS] for at in range(MOST_ROWS)] if len(every) > MOST_ROWS else every
+        rows = [every[at] for at in spread(len(every), 1, MOST_ROWS).tolist()]
         return drift(chosen, self.serve(chosen), rows, data, of=len(every))

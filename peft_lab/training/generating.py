@@ -12,6 +12,7 @@ import numpy as np
 from peft_lab.training.conversing import prompt_ids
 from peft_lab.training.rendering import Template
 from peft_lab.training.token_losses import SHOWN, token_losses
+from peft_lab.training.told import spread
 from peft_lab.training.tool_calls import call_scores, calls_in
 from peft_lab.training.writing import written
 from pluggy_specs import Array, Artifact
@@ -119,8 +120,8 @@ def _written_calls(ready: Prepared, split: str) -> tuple[dict[str, float], Artif
     calls = [row for row, label in enumerate(held["label"]) if calls_in(str(label)) is not None]
     if not calls:
         return None
-    places = np.linspace(0, len(calls) - 1, min(job.training.write_answers, len(calls))).round().astype(int)
-    rows = held.select([calls[i] for i in dict.fromkeys(places.tolist())])
+    places = spread(len(calls), 1, job.training.write_answers)
+    rows = held.select([calls[i] for i in places.tolist()])
     wanted = [str(label) for label in rows["label"]]
     most = max(map(len, tokenizer(wanted, add_special_tokens=False)["input_ids"])) + SPARE
     asked = [{name: row[name] for name in row if name != "label"} for row in rows]
@@ -131,7 +132,7 @@ def _written_calls(ready: Prepared, split: str) -> tuple[dict[str, float], Artif
         ready.context.note(note)
     scores = call_scores(zip(answers, wanted, strict=True))
     right = np.array([calls_in(one) == calls_in(other) for one, other in zip(answers, wanted, strict=True)])
-    numbers = np.array([calls[i] for i in dict.fromkeys(places.tolist())], dtype=np.int64)
+    numbers = np.array([calls[i] for i in places.tolist()], dtype=np.int64)
     lengths = np.array([len(one) for one in answers], dtype=np.int32)
     arrays = {
         "row": Array(numbers, ("request",), {"request": [row["text"] for row in asked]}),
